@@ -1,0 +1,40 @@
+"""The checks that several modules share: each error says what came and what was expected."""
+
+import torch
+from torch import Tensor
+
+INTEGER_DTYPES = (torch.int64, torch.int32)
+
+
+def check_positive(**sizes: int) -> None:
+    """Raise a ValueError unless every size is a positive whole number."""
+    for name, size in sizes.items():
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise ValueError(f"{name} must be a positive integer, got {size!r}")
+
+
+def check_divisible(d_model: int, num_heads: int) -> None:
+    """Raise a ValueError unless `num_heads` heads of equal width fill `d_model`."""
+    check_positive(d_model=d_model, num_heads=num_heads)
+    if d_model % num_heads:
+        raise ValueError(f"d_model ({d_model}) must be divisible by num_heads ({num_heads})")
+
+
+def check_dropout(dropout: float) -> None:
+    """Raise a ValueError unless `dropout` is a probability below 1."""
+    if not 0.0 <= dropout < 1.0:
+        raise ValueError(f"dropout must lie in [0, 1), got {dropout!r}")
+
+
+def check_tokens(tokens: Tensor) -> None:
+    """Raise a ValueError unless `tokens` holds integer ids of shape (B, T)."""
+    if tokens.dtype not in INTEGER_DTYPES:
+        raise ValueError(f"token ids must be int64 or int32, got {tokens.dtype}")
+    if tokens.dim() != 2:
+        raise ValueError(f"tokens must have shape (B, T), got {tuple(tokens.shape)}")
+
+
+def check_features(name: str, x: Tensor, d_model: int) -> None:
+    """Raise a ValueError unless `x` has shape (B, T, d_model)."""
+    if x.dim() != 3 or x.size(-1) != d_model:
+        raise ValueError(f"{name} must have shape (B, T, {d_model}), got {tuple(x.shape)}")

@@ -1,0 +1,221 @@
+"""Models: the layers stacked into an encoder, a decoder, a Transformer and a GPT.
+
+Linear layers keep torch's default initialisation. Source: Vaswani et al. (2017), section 3 and
+figure 1; for `GPT`, Radford et al. (2019), section 2.3.
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from tx_utils._checks import check_features, check_tokens
+from tx_utils.configs import GPTConfig, StackConfig, TransformerConfig
+from tx_utils.embedding import TokenEmbedding
+from tx_utils.layers import DecoderLayer, EncoderLayer
+from tx_utils.masks import causal_mask, padding_mask
+from tx_utils.normalization import LayerNorm
+from tx_utils.positional import LearnedPositionalEncoding, PositionalEncoding
+
+
+class Encoder(nn.Module):
+    """A stack of encoder layers over embedded tokens.
+
+    Pre-norm layers leave the sum of the residual stream unnormalised, so a final norm follows
+    them; after post-norm layers there is none (`norm` is None).
+
+    Args:
+        config: A `TransformerConfig` or a `GPTConfig`.
+
+    Example:
+        >>> import torch
+        >>> config = TransformerConfig(9, 9, d_model=4, num_heads=2, num_layers=2, d_ff=8)
+        >>> Encoder(config)(torch.zeros(1, 3, 4)).shape
+        torch.Size([1, 3, 4])
+    """
+
+    def __init__(self, config: StackConfig) -> None:
+        super().__init__()
+        # Each layer is built on its own: copies of one layer would start equal.
+        self.layers = nn.ModuleList(
+            EncoderLayer(**_layer_arguments(config)) for _ in range(config.num_layers)
+        )
+        self.norm = _final_norm(config)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Update every token, layer by layer.  x and result: (B, T, d_model)."""
+        for layer in self.layers:
+            x = layer(x, mask)
+        return x if self.norm is None else self.norm(x)
+
+
+class Decoder(nn.Module):
+    """A stack of decoder layers over embedded target tokens, reading from the encoder's memory.
+
+    Args:
+        config: A `TransformerConfig`.
+
+    Example:
+        >>> import torch
+        >>> config = TransformerConfig(9, 9, d_model=4, num_heads=2, num_layers=2, d_ff=8)
+        >>> Decoder(config)(torch.zeros(1, 3, 4), memory=torch.zeros(1, 5, 4)).shape
+        torch.Size([1, 3, 4])
+    """
+
+    def __init__(self, config: StackConfig) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            DecoderLayer(**_layer_arguments(config)) for _ in range(config.num_layers)
+        )
+        self.norm = _final_norm(config)
+
+    def forward(
+        self,
+        x: Tensor,
+        memory: Tensor,
+        self_mask: Tensor | None = None,
+        cross_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Update every target token, layer by layer; arguments as in `DecoderLayer`."""
+        for layer in self.layers:
+            x = layer(x, memory, self_mask, cross_mask)
+        return x if self.norm is None else self.norm(x)
+
+
+class Transformer(nn.Module):
+    """The encoder-decoder of 2017: read a source sequence, write a target sequence.
+
+    Args:
+        config: Sizes and choices.
+
+    Example:
+        >>> import torch
+        >>> config = TransformerConfig(11, 13, d_model=8, num_heads=2, num_layers=1, d_ff=16)
+        >>> source, target = torch.ones(1, 5, dtype=torch.long), torch.ones(1, 3, dtype=torch.long)
+        >>> Transformer(config)(source, target).shape
+        torch.Size([1, 3, 13])
+    """
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.source_embedding = _embedding(config.source_vocab_size, config)
+        self.target_embedding = _embedding(config.target_vocab_size, config)
+        self.positions = PositionalEncoding(
+            config.d_model, max_len=config.max_len, dropout=config.dropout
+        )
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
+        self.output_proj = _output_proj(self.target_embedding, tie=config.tie_weights)
+
+    def forward(self, source: Tensor, target: Tensor) -> Tensor:
+        """Score the next token at every target position (teacher forcing).
+
+        Args:
+            source: Source ids, padded on the right with `pad_id`.  (B, T_source)
+            target: Target ids known so far, start token first.     (B, T_target)
+
+        Returns:
+            Logits for the token that follows each target position.
+            (B, T_target, target_vocab_size)
+
+        Raises:
+            ValueError: if the ids are no integers, out of range, or run past `max_len`.
+        """
+        return self.decode(target, self.encode(source), source)
+
+    def encode(self, source: Tensor) -> Tensor:
+        """Read the source once.  (B, T_source) -> memory (B, T_source, d_model)."""
+        x = self.positions(self.source_embedding(source))
+        return self.encoder(x, padding_mask(source, self.config.pad_id))
+
+    def decode(self, target: Tensor, memory: Tensor, source: Tensor) -> Tensor:
+        """Score the next target tokens, given the encoder's memory.
+
+        Args:
+            target: Target ids known so far.               (B, T_target)
+            memory: What `encode(source)` returned.        (B, T_source, d_model)
+            source: The source ids, for their padding only.  (B, T_source)
+
+        Returns:
+            Logits.  (B, T_target, target_vocab_size)
+        """
+        check_tokens(source)
+        check_features("memory", memory, self.config.d_model)
+        if memory.shape[:2] != source.shape:
+            raise ValueError(
+                f"memory {tuple(memory.shape)} does not belong to source {tuple(source.shape)}"
+            )
+        x = self.positions(self.target_embedding(target))
+        self_mask = causal_mask(target.size(1), device=target.device) & padding_mask(
+            target, self.config.pad_id
+        )
+        x = self.decoder(x, memory, self_mask, padding_mask(source, self.config.pad_id))
+        return self.output_proj(x)
+
+
+class GPT(nn.Module):
+    """The decoder-only model: continue a sequence, one token after the other.
+
+    Without an encoder to read from, its layers are pre-norm encoder layers under the causal mask.
+
+    Args:
+        config: Sizes and choices.
+
+    Example:
+        >>> import torch
+        >>> config = GPTConfig(13, d_model=8, num_heads=2, num_layers=1, d_ff=16, max_len=5)
+        >>> GPT(config)(torch.ones(1, 5, dtype=torch.long)).shape
+        torch.Size([1, 5, 13])
+    """
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = _embedding(config.vocab_size, config)
+        self.positions = LearnedPositionalEncoding(
+            config.d_model, max_len=config.max_len, dropout=config.dropout
+        )
+        if not config.scale_embedding:  # positions start as large as the embeddings they join
+            nn.init.normal_(self.positions.weight, std=config.d_model**-0.5)
+        self.encoder = Encoder(config)
+        self.output_proj = _output_proj(self.embedding, tie=config.tie_weights)
+
+    def forward(self, tokens: Tensor, cache: None = None) -> Tensor:
+        """Score the next token at every position.
+
+        Args:
+            tokens: Token ids.  (B, T)
+            cache: Reserved for cached generation; must be None.
+
+        Returns:
+            Logits for the token that follows each position.  (B, T, vocab_size)
+
+        Raises:
+            ValueError: if the ids are no integers, out of range, or run past `max_len`, or a
+                cache is given.
+        """
+        if cache is not None:
+            raise ValueError(f"cache must be None: this model has no cache yet, got {cache!r}")
+        x = self.positions(self.embedding(tokens))
+        return self.output_proj(self.encoder(x, causal_mask(tokens.size(1), device=tokens.device)))
+
+
+def _layer_arguments(config: StackConfig) -> dict[str, Any]:
+    names = ("d_model", "num_heads", "d_ff", "dropout", "activation", "norm_first", "norm_eps")
+    return {name: getattr(config, name) for name in names}
+
+
+def _final_norm(config: StackConfig) -> LayerNorm | None:
+    return LayerNorm(config.d_model, eps=config.norm_eps) if config.norm_first else None
+
+
+def _embedding(vocab_size: int, config: TransformerConfig | GPTConfig) -> TokenEmbedding:
+    return TokenEmbedding(vocab_size, config.d_model, scale=config.scale_embedding)
+
+
+def _output_proj(embedding: TokenEmbedding, *, tie: bool) -> nn.Linear:
+    vocab_size, d_model = embedding.weight.shape
+    output_proj = nn.Linear(d_model, vocab_size, bias=False)
+    if tie:
+        output_proj.weight = embedding.weight
+    return output_proj
