@@ -1,0 +1,259 @@
+"""The training loop: batch in, loss out, gradients back, one step down, again.
+
+`train_step` is the heart of it, and `evaluate` measures without learning. `train` repeats the
+two and keeps what they say in a `History`. Nothing that matters lives inside `train`: model,
+optimizer, schedule and history belong to the caller, so an interrupted run loses nothing.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from tx_utils._checks import check_positive
+from tx_utils.training.batches import (
+    Batch,
+    count_targets,
+    note_shuffling,
+    on_device,
+    remaining_batches,
+)
+from tx_utils.training.checkpoints import save_checkpoint
+from tx_utils.training.early_stopping import EarlyStopping
+from tx_utils.training.history import History
+from tx_utils.training.progress import progress_bar
+
+Loss = Callable[[Tensor, Tensor], Tensor]  # (output, target) -> a mean over the targets
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss became infinite or not a number, so that no update could help."""
+
+
+def train_step(
+    model: nn.Module, batch: Batch, optimizer: Optimizer, loss_fn: Loss, clip_norm: float | None
+) -> tuple[float, float]:
+    """Learn from one batch: forward, loss, backward, step.
+
+    Args:
+        model: Called as `model(*inputs)`.
+        batch: The inputs, then the target.
+        optimizer: Holds the model's parameters.
+        loss_fn: Called as `loss_fn(output, target)`.
+        clip_norm: Longest gradient allowed, or None for no limit.
+
+    Returns:
+        The loss before the update, and the gradient's norm before clipping.
+
+    Raises:
+        NonFiniteLossError: if the loss is not finite; the model is left as it was.
+    """
+    *inputs, target = batch
+    optimizer.zero_grad()
+    loss = loss_fn(model(*inputs), target)
+    if not math.isfinite(loss.item()):
+        raise NonFiniteLossError(f"the loss is {loss.item()}")
+    loss.backward()
+    grad_norm = _grad_norm(model, clip_norm)
+    optimizer.step()
+    return loss.item(), grad_norm
+
+
+def evaluate(
+    model: nn.Module,
+    loader: Iterable[Batch],
+    loss_fn: Loss,
+    metrics: Mapping[str, Loss] | None = None,
+) -> dict[str, float]:
+    """Measure the model on a data set, learning nothing; dropout is off meanwhile.
+
+    Args:
+        model: Called as `model(*inputs)`.
+        loader: Batches, each the inputs and then the target.
+        loss_fn: A mean over a batch's targets; its `ignore_index`, if it has one, says which
+            targets do not count.
+        metrics: More such means, by name.
+
+    Returns:
+        "loss" and every metric, averaged over all targets that count.
+
+    Raises:
+        ValueError: if the loader yields no batch, or no target counts.
+    """
+    functions = {"loss": loss_fn, **(metrics or {})}
+    sums, count = dict.fromkeys(functions, 0.0), 0
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            for *inputs, target in on_device(loader, model):
+                output, targets = model(*inputs), count_targets(loss_fn, target)
+                for name, function in functions.items():
+                    sums[name] += function(output, target).item() * targets
+                count += targets
+    finally:
+        model.train(was_training)
+    if count == 0:
+        raise ValueError("the data loader is empty: expected at least one batch to evaluate")
+    return {name: value / count for name, value in sums.items()}
+
+
+def train(
+    model: nn.Module,
+    loader: Iterable[Batch],
+    optimizer: Optimizer,
+    loss_fn: Loss,
+    *,
+    epochs: int,
+    history: History | None = None,
+    schedule: LRScheduler | None = None,
+    validation: Iterable[Batch] | None = None,
+    metrics: Mapping[str, Loss] | None = None,
+    early_stopping: EarlyStopping | None = None,
+    clip_norm: float | None = None,
+    checkpoint: str | Path | None = None,
+    on_divergence: Literal["raise", "stop"] = "raise",
+    label: str = "training",
+    progress: bool = True,
+) -> History:
+    """Train until the history holds `epochs` epochs.
+
+    Runs on the device that the model is on. Stop it whenever you like: with the same objects,
+    the same call goes on where it stopped, in the middle of an epoch too.
+
+    Args:
+        model: Called as `model(*inputs)`; left in training mode.
+        loader: The epoch's batches, each the inputs and then the target. Its data set's
+            `set_epoch(epoch)` is called before each epoch, if there is such a method.
+        optimizer: Holds the model's parameters.
+        loss_fn: Called as `loss_fn(output, target)`; a mean over the targets that count.
+        epochs: Number of epochs in the end, those already in `history` included.
+        history: An earlier run's, to go on from.
+        schedule: Steps once after every optimizer step.
+        validation: Batches to evaluate on after each epoch.
+        metrics: Means of (output, target) to evaluate besides the loss, by name.
+        early_stopping: Ends training when the validation loss no longer falls. Whenever
+            training ends, the model gets its best weights back.
+        clip_norm: Longest gradient allowed; None for no limit.
+        checkpoint: File that is rewritten after each epoch.
+        on_divergence: What to do at a loss that is not finite: "raise" an error, or "stop"
+            quietly and note the step in `history.diverged_at`.
+        label: What the progress line calls this run.
+        progress: False for no progress line.
+
+    Returns:
+        The history: the one passed in, if any.
+
+    Raises:
+        ValueError: if an argument is out of range or lacks another one, or the loader is empty.
+        NonFiniteLossError: if the loss is not finite; it names the step, and the history up to
+            there is kept.
+
+    Example:
+        >>> data = [(torch.ones(4, 1), torch.ones(4, 1))] * 3
+        >>> model = nn.Linear(1, 1)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> history = train(model, data, optimizer, nn.MSELoss(), epochs=2, progress=False)
+        >>> history.steps, history.train_loss[1] < history.train_loss[0]
+        (6, True)
+    """
+    history = History() if history is None else history
+    _check_arguments(epochs, history, validation, metrics, early_stopping, clip_norm, on_divergence)
+    history.diverged_at = None
+    total = epochs * len(loader) if isinstance(loader, Sized) else None
+    with progress_bar(label, total, history.steps, enabled=progress) as bar:
+        while history.epochs < epochs and not (early_stopping and early_stopping.stopped):
+            try:
+                for _ in _epoch(model, loader, optimizer, loss_fn, schedule, clip_norm, history):
+                    bar.update()
+            except NonFiniteLossError:
+                if on_divergence == "raise":
+                    raise
+                break
+            results = evaluate(model, validation, loss_fn, metrics) if validation else {}
+            history.close_epoch(results)
+            note_shuffling(loader, history)
+            bar.set_postfix_str(_summary(history))
+            if early_stopping is not None:
+                early_stopping.update(results["loss"], model)
+            if checkpoint is not None:
+                save_checkpoint(checkpoint, model, optimizer, schedule, history, early_stopping)
+    if early_stopping is not None:
+        early_stopping.restore(model)
+    return history
+
+
+def _epoch(
+    model: nn.Module,
+    loader: Iterable[Batch],
+    optimizer: Optimizer,
+    loss_fn: Loss,
+    schedule: LRScheduler | None,
+    clip_norm: float | None,
+    history: History,
+) -> Iterator[None]:
+    """Take the steps that the current epoch has left, noting each; yields after each step."""
+    model.train()
+    started = time.perf_counter()
+    for batch in on_device(remaining_batches(loader, history), model):
+        targets, learning_rate = count_targets(loss_fn, batch[-1]), optimizer.param_groups[0]["lr"]
+        try:
+            loss, grad_norm = train_step(model, batch, optimizer, loss_fn, clip_norm)
+        except NonFiniteLossError as error:
+            history.diverged_at = history.steps + 1
+            raise NonFiniteLossError(
+                f"{error} in step {history.diverged_at}; the history before it is kept. "
+                "A lower learning rate, a warm-up or gradient clipping may help"
+            ) from None
+        if schedule is not None:
+            schedule.step()
+        now = time.perf_counter()
+        history.random_state["step_end"] = torch.get_rng_state()
+        history.add_step(loss, targets, learning_rate, grad_norm, seconds=now - started)
+        started = now
+        yield
+    if history.steps_into_epoch == 0:
+        raise ValueError("the data loader is empty: expected at least one batch an epoch")
+
+
+def _grad_norm(model: nn.Module, clip_norm: float | None) -> float:
+    if clip_norm is not None:
+        return nn.utils.clip_grad_norm_(model.parameters(), clip_norm).item()
+    grads = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    return nn.utils.get_total_norm(grads).item()
+
+
+def _summary(history: History) -> str:
+    text = f", loss {history.train_loss[-1]:.4f}"
+    if history.validation_loss:
+        text += f", validation {history.validation_loss[-1]:.4f}"
+    return text + "".join(f", {name} {values[-1]:.3f}" for name, values in history.metrics.items())
+
+
+def _check_arguments(
+    epochs: int,
+    history: History,
+    validation: Iterable[Batch] | None,
+    metrics: Mapping[str, Loss] | None,
+    early_stopping: EarlyStopping | None,
+    clip_norm: float | None,
+    on_divergence: str,
+) -> None:
+    check_positive(epochs=epochs)
+    if validation is None and (metrics or early_stopping is not None):
+        raise ValueError("metrics and early_stopping need validation data, got None")
+    if history.epochs and (validation is None) == bool(history.validation_loss):
+        raise ValueError(
+            f"the history's {history.epochs} epochs were "
+            f"{'' if history.validation_loss else 'not '}validated: go on in the same way"
+        )
+    if clip_norm is not None and not clip_norm > 0.0:
+        raise ValueError(f"clip_norm must be positive, got {clip_norm!r}")
+    if on_divergence not in ("raise", "stop"):
+        raise ValueError(f"on_divergence must be 'raise' or 'stop', got {on_divergence!r}")
