@@ -1,0 +1,172 @@
+"""Curves: the loss against the floors that theory gives for it, and lines in general."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from tx_utils.plotting.style import (
+    COLOURS,
+    DASHES,
+    GREY,
+    MARKERS,
+    LessonFigure,
+    Size,
+    new_figure,
+    styled,
+)
+from tx_utils.training.history import History
+
+Curve = tuple[Sequence[float], Sequence[float]]  # (x, y)
+
+
+def plot_loss(
+    runs: History | Mapping[str, History | Sequence[History]],
+    *,
+    floors: Mapping[str, float] | None = None,
+    spread: Mapping[str, Sequence[Curve]] | None = None,
+    title: str = "",
+    alt: str = "",
+    size: Size = "wide",
+    log: bool = False,
+) -> LessonFigure:
+    """Draw training losses by step, with floors and chance levels as dashed lines.
+
+    Args:
+        runs: One run, drawn with its training and validation loss; or several runs by label,
+            drawn with their training loss, a list (one run per seed) sharing one colour.
+        floors: Horizontal reference lines, by their label.
+        spread: Stored curves of more seeds, by the label of the runs that they stand behind,
+            drawn as a band from the lowest to the highest.
+        title: The finding, in a sentence.
+        alt: What the picture shows; made from the title if empty.
+        size: "small", "wide" or "large".
+        log: Whether the loss has a logarithmic axis.
+
+    Returns:
+        The figure; as a cell's last value it is shown.
+
+    Raises:
+        ValueError: if a run has no finished epoch.
+
+    Example:
+        >>> history = History(train_loss=[2.0, 1.0], epoch_end=[10, 20])
+        >>> plot_loss(history, floors={"chance": 2.08}).axes[0].get_xlabel()
+        'training step'
+    """
+    figure, (axes,) = new_figure(size, alt=alt or f"Loss curves. {title}")
+    with styled():
+        for index, (label, curves) in enumerate(_labelled_curves(runs).items()):
+            if spread and label in spread:
+                _draw_band(axes, spread[label], COLOURS[index])
+            for number, (x, y) in enumerate(curves):
+                width = 1.8 if len(curves) == 1 else 1.2
+                axes.plot(x, y, lw=width, label=label if number == 0 else None, **_cues(index))
+        _draw_floors(axes, floors or {})
+        axes.set(xlabel="training step", ylabel="loss (nats)", title=title)
+        axes.set_xlim(left=0)
+        if log:
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(bottom=0)
+        _name_the_lines(axes)
+    return figure
+
+
+def plot_lines(
+    series: Mapping[str, Curve],
+    *,
+    xlabel: str,
+    ylabel: str,
+    title: str = "",
+    alt: str = "",
+    size: Size = "wide",
+    log_x: bool = False,
+    log_y: bool = False,
+    floors: Mapping[str, float] | None = None,
+) -> LessonFigure:
+    """Draw measured points joined by lines, one line per label.
+
+    Args:
+        series: (x, y) by label.
+        xlabel: What x is, with its unit.
+        ylabel: What y is, with its unit.
+        title: The finding, in a sentence.
+        alt: What the picture shows; made from the title if empty.
+        size: "small", "wide" or "large".
+        log_x: Whether x has a logarithmic axis, ticked at the measured points.
+        log_y: Whether y has one.
+        floors: Horizontal reference lines, by their label.
+
+    Example:
+        >>> figure = plot_lines({"square": ([1, 2, 3], [1, 4, 9])}, xlabel="n", ylabel="n squared")
+        >>> figure.axes[0].get_ylabel()
+        'n squared'
+    """
+    figure, (axes,) = new_figure(size, alt=alt or f"{ylabel} against {xlabel}. {title}")
+    with styled():
+        for index, (label, (x, y)) in enumerate(series.items()):
+            axes.plot(x, y, label=label, marker=MARKERS[index], markersize=5, **_cues(index))
+        if log_x:
+            axes.set_xscale("log", base=2)
+            ticks = sorted({float(value) for x, _ in series.values() for value in x})
+            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            axes.minorticks_off()
+        if log_y:
+            axes.set_yscale("log")
+        _draw_floors(axes, floors or {})
+        axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
+        _name_the_lines(axes)
+    return figure
+
+
+def _cues(index: int) -> dict[str, Any]:
+    return {"color": COLOURS[index], "linestyle": DASHES[index]}
+
+
+def _labelled_curves(
+    runs: History | Mapping[str, History | Sequence[History]],
+) -> dict[str, list[Curve]]:
+    if isinstance(runs, History):
+        curves = {"training": [_curve(runs, runs.train_loss)]}
+        if runs.validation_loss:
+            curves["validation"] = [_curve(runs, runs.validation_loss)]
+        return curves
+    listed = {
+        label: [run] if isinstance(run, History) else list(run) for label, run in runs.items()
+    }
+    return {label: [_curve(run, run.train_loss) for run in runs] for label, runs in listed.items()}
+
+
+def _curve(history: History, losses: Sequence[float]) -> Curve:
+    if not losses:
+        raise ValueError("a history to plot needs at least one finished epoch, got none")
+    return history.epoch_end, losses
+
+
+def _draw_band(axes: Axes, curves: Sequence[Curve], colour: str) -> None:
+    losses = np.array([y for _, y in curves], dtype=float)
+    low, high = losses.min(axis=0), losses.max(axis=0)
+    axes.fill_between(curves[0][0], low, high, color=colour, alpha=0.22, lw=0)
+
+
+def _draw_floors(axes: Axes, floors: Mapping[str, float]) -> None:
+    for label, value in floors.items():
+        axes.axhline(value, color=GREY, lw=1.1, ls=(0, (4, 3)), zorder=1.5)
+        axes.annotate(
+            label,
+            (0.995, value),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="right",
+            fontsize=9.5,
+            color=GREY,
+        )
+
+
+def _name_the_lines(axes: Axes) -> None:
+    """A legend outside the axes, where it can hide no data."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), handlelength=2.6)

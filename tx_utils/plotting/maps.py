@@ -1,0 +1,172 @@
+"""Maps: attention weights, masks and positional encodings as pictures of a matrix."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from tx_utils.plotting.style import COLOURS, LessonFigure, Size, new_figure, styled
+
+READS, IS_READ = "query position (reads)", "key position (is read)"
+MOST_NUMBERS = 10  # a map with more rows or columns than this shows colours only
+
+
+def plot_attention(
+    weights: Tensor,
+    *,
+    query_labels: Sequence[str] | None = None,
+    key_labels: Sequence[str] | None = None,
+    panel_titles: Sequence[str] | None = None,
+    title: str = "",
+    alt: str = "",
+    size: Size | None = None,
+) -> LessonFigure:
+    """Draw who looks at whom: one row per query, colour from 0 to 1.
+
+    Args:
+        weights: Attention weights, (T_q, T_k), or (H, T_q, T_k) for one panel per head.
+        query_labels: A name for each row.
+        key_labels: A name for each column.
+        panel_titles: A title for each panel; "head 0", ... if None and there are several.
+        title: The finding, in a sentence.
+        alt: What the picture shows; made from the title if empty.
+        size: "small", "wide" or "large"; chosen by the number of panels if None.
+
+    Returns:
+        The figure; as a cell's last value it is shown.
+
+    Raises:
+        ValueError: if the weights have another number of dimensions.
+
+    Example:
+        >>> import torch
+        >>> plot_attention(torch.eye(3)).axes[0].get_ylabel()
+        'query position (reads)'
+    """
+    if weights.dim() not in (2, 3):
+        raise ValueError(f"weights must be (T_q, T_k) or (H, T_q, T_k), got {tuple(weights.shape)}")
+    heads = weights.detach().cpu().reshape(-1, *weights.shape[-2:]).numpy()
+    if panel_titles is None:
+        panel_titles = [f"head {h}" for h in range(len(heads))] if len(heads) > 1 else [""]
+    figure, panels = new_figure(
+        size or ("small" if len(heads) == 1 else "wide"),
+        columns=len(heads),
+        alt=alt or f"Attention map. {title}",
+    )
+    with styled():
+        for axes, head, name in zip(panels, heads, panel_titles, strict=True):
+            image = axes.imshow(head, cmap="cividis", vmin=0.0, vmax=1.0)
+            _label_cells(axes, query_labels, key_labels)
+            _write_numbers(axes, head)
+            axes.set_title(name, fontweight="normal")
+            axes.set_xlabel(IS_READ)
+        panels[0].set_ylabel(READS)
+        figure.colorbar(image, ax=panels, label="attention weight", shrink=0.85)
+        _title(figure, panels, title)
+    return figure
+
+
+def plot_mask(
+    mask: Tensor,
+    *,
+    query_labels: Sequence[str] | None = None,
+    key_labels: Sequence[str] | None = None,
+    title: str = "",
+    alt: str = "",
+) -> LessonFigure:
+    """Draw a mask: blue with a tick where a query may attend, white where it may not.
+
+    Args:
+        mask: True = may attend.  (T_q, T_k)
+        query_labels: A name for each row.
+        key_labels: A name for each column.
+        title: The finding, in a sentence.
+        alt: What the picture shows; made from the title if empty.
+
+    Raises:
+        ValueError: if the mask is not two-dimensional.
+
+    Example:
+        >>> import torch
+        >>> plot_mask(torch.eye(3, dtype=torch.bool)).axes[0].get_xlabel()
+        'key position (is read)'
+    """
+    if mask.dim() != 2:
+        raise ValueError(f"mask must be (T_q, T_k), got {tuple(mask.shape)}")
+    figure, (axes,) = new_figure("small", alt=alt or f"Mask. {title}")
+    allowed = mask.cpu().numpy()
+    with styled():
+        axes.imshow(allowed, cmap=ListedColormap(["white", COLOURS[5]]), vmin=0, vmax=1)
+        for row, column in np.argwhere(allowed):
+            axes.text(column, row, "✓", ha="center", va="center")
+        _label_cells(axes, query_labels, key_labels)
+        axes.set(xlabel=IS_READ, ylabel=READS)
+        _title(figure, [axes], title)
+    return figure
+
+
+def plot_positional_encoding(
+    encoding: Tensor, *, title: str = "", alt: str = "", size: Size = "wide"
+) -> LessonFigure:
+    """Draw positional encodings: one row per position, red above zero, blue below.
+
+    Args:
+        encoding: One vector per position.  (T, d_model)
+        title: The finding, in a sentence.
+        alt: What the picture shows; made from the title if empty.
+        size: "small", "wide" or "large".
+
+    Raises:
+        ValueError: if the encoding is not two-dimensional.
+
+    Example:
+        >>> import torch
+        >>> plot_positional_encoding(torch.zeros(5, 4)).axes[0].get_ylabel()
+        'position'
+    """
+    if encoding.dim() != 2:
+        raise ValueError(f"encoding must be (T, d_model), got {tuple(encoding.shape)}")
+    figure, (axes,) = new_figure(size, alt=alt or f"Positional encoding. {title}")
+    values = encoding.detach().cpu().numpy()
+    limit = float(np.abs(values).max()) or 1.0
+    with styled():
+        image = axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
+        axes.grid(visible=False)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="dimension of the encoding", ylabel="position")
+        figure.colorbar(image, ax=axes, label="value")
+        _title(figure, [axes], title)
+    return figure
+
+
+def _title(figure: LessonFigure, panels: Sequence[Axes], title: str) -> None:
+    """A single panel carries the title itself; over several it spans the figure."""
+    if len(panels) == 1:
+        panels[0].set_title(title)
+    elif title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11.5, fontweight="bold")
+
+
+def _label_cells(
+    axes: Axes, query_labels: Sequence[str] | None, key_labels: Sequence[str] | None
+) -> None:
+    axes.grid(visible=False)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    if key_labels is not None:
+        axes.set_xticks(range(len(key_labels)), key_labels, rotation=45, ha="right")
+    if query_labels is not None:
+        axes.set_yticks(range(len(query_labels)), query_labels)
+
+
+def _write_numbers(axes: Axes, matrix: "np.ndarray[tuple[int, int], np.dtype[np.float32]]") -> None:
+    if max(matrix.shape) > MOST_NUMBERS:
+        return
+    for (row, column), value in np.ndenumerate(matrix):
+        text = f"{value:.2f}".removeprefix("0") if value < 0.995 else "1"
+        colour = "white" if value < 0.5 else "black"  # cividis runs from dark to light
+        axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
