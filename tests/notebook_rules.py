@@ -20,9 +20,7 @@ NBVAL_COMMENT = re.compile(r"^\s*#\s*(NBVAL_|PYTEST_VALIDATE)", re.MULTILINE)
 
 def read(path: Path) -> NotebookNode:
     """Read without nbformat's silent repairs, and remember where the notebook lies."""
-    notebook: NotebookNode = nbformat.v4.reads(  # type: ignore[no-untyped-call]
-        path.read_text(encoding="utf-8")
-    )
+    notebook: NotebookNode = nbformat.v4.reads(path.read_text(encoding="utf-8"))
     notebook["path"] = path
     return notebook
 

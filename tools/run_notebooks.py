@@ -53,7 +53,7 @@ class CurrentPython(KernelSpecManager):
 def read(path: Path) -> NotebookNode:
     """Read a notebook as it is: `nbformat.read` would repair ids and versions silently."""
     text = path.read_text(encoding="utf-8")
-    notebook: NotebookNode = nbformat.v4.reads(text)  # type: ignore[no-untyped-call]
+    notebook: NotebookNode = nbformat.v4.reads(text)
     if notebook.get("nbformat") != 4:
         raise NotebookError(f"nbformat is {notebook.get('nbformat')}, expected 4")
     return notebook
@@ -161,7 +161,7 @@ def shown_text(output: NotebookNode) -> str:
 
 def write(notebook: NotebookNode, path: Path) -> None:
     """Replace the file in one step, so that an interrupted run leaves the old one whole."""
-    text = nbformat.v4.writes(notebook) + "\n"  # type: ignore[no-untyped-call]
+    text = nbformat.v4.writes(notebook) + "\n"
     with tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", newline="\n", dir=path.parent, suffix=".tmp", delete=False
     ) as file:

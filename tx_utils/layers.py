@@ -4,6 +4,7 @@ Source: Vaswani et al. (2017), section 3.1 and figure 1.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -90,10 +91,9 @@ class EncoderLayer(nn.Module):
         norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
-
-        def residual() -> Residual:
-            return Residual(d_model, dropout=dropout, norm_first=norm_first, norm_eps=norm_eps)
-
+        residual = partial(
+            Residual, d_model, dropout=dropout, norm_first=norm_first, norm_eps=norm_eps
+        )
         self.self_attention = MultiHeadAttention(d_model, num_heads)
         self.attention_residual = residual()
         self.feed_forward = FeedForward(d_model, d_ff, activation=activation)
@@ -129,10 +129,9 @@ class DecoderLayer(nn.Module):
         norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
-
-        def residual() -> Residual:
-            return Residual(d_model, dropout=dropout, norm_first=norm_first, norm_eps=norm_eps)
-
+        residual = partial(
+            Residual, d_model, dropout=dropout, norm_first=norm_first, norm_eps=norm_eps
+        )
         self.self_attention = MultiHeadAttention(d_model, num_heads)
         self.self_attention_residual = residual()
         self.cross_attention = MultiHeadAttention(d_model, num_heads)

@@ -1,6 +1,7 @@
 """Batches: an epoch's data in the same order each time, even after an interruption."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -28,8 +29,12 @@ def remaining_batches(loader: Iterable[Batch], history: History) -> Iterator[Bat
     state["epoch_start"] = torch.get_rng_state()
 
     batches = iter(loader)
-    for _ in range(history.steps_into_epoch):
-        next(batches)
+    done = history.steps_into_epoch
+    if sum(1 for _ in islice(batches, done)) < done:
+        raise ValueError(
+            f"the data loader has fewer batches than the {done} steps that its current epoch "
+            "had before the interruption: go on with the same data"
+        )
     if "step_end" in state:
         torch.set_rng_state(state["step_end"])
     return batches

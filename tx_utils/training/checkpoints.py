@@ -121,7 +121,7 @@ def _config(model: nn.Module) -> dict[str, Any] | None:
 def _read(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError, PermissionError):  # Python says it best
         raise
     except Exception as error:  # torch raises half a dozen kinds, depending on what is broken
         raise ValueError(f"{path} is damaged or no checkpoint: {error}") from error

@@ -26,7 +26,7 @@ def seed_everything(seed: int) -> None:
         >>> bool(first == torch.rand(()))
         True
     """
-    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
         raise ValueError(f"seed must be an integer in [0, 2**32), got {seed!r}")
     random.seed(seed)
     np.random.seed(seed)

@@ -7,7 +7,7 @@ optimizer, schedule and history belong to the caller, so an interrupted run lose
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +27,7 @@ from tx_utils.training.batches import (
 from tx_utils.training.checkpoints import save_checkpoint
 from tx_utils.training.early_stopping import EarlyStopping
 from tx_utils.training.history import History
+from tx_utils.training.interrupts import uninterrupted
 from tx_utils.training.progress import progress_bar
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # (output, target) -> a mean over the targets
@@ -94,13 +95,17 @@ def evaluate(
         with torch.no_grad():
             for *inputs, target in on_device(loader, model):
                 output, targets = model(*inputs), count_targets(loss_fn, target)
+                if targets == 0:  # a mean over nothing is not a number
+                    continue
                 for name, function in functions.items():
                     sums[name] += function(output, target).item() * targets
                 count += targets
     finally:
         model.train(was_training)
     if count == 0:
-        raise ValueError("the data loader is empty: expected at least one batch to evaluate")
+        raise ValueError(
+            "the data loader is empty: expected at least one batch with a target that counts"
+        )
     return {name: value / count for name, value in sums.items()}
 
 
@@ -166,8 +171,7 @@ def train(
     history = History() if history is None else history
     _check_arguments(epochs, history, validation, metrics, early_stopping, clip_norm, on_divergence)
     history.diverged_at = None
-    total = epochs * len(loader) if isinstance(loader, Sized) else None
-    with progress_bar(label, total, history.steps, enabled=progress) as bar:
+    with progress_bar(label, _total_steps(loader, epochs), history.steps, enabled=progress) as bar:
         while history.epochs < epochs and not (early_stopping and early_stopping.stopped):
             try:
                 for _ in _epoch(model, loader, optimizer, loss_fn, schedule, clip_norm, history):
@@ -176,14 +180,15 @@ def train(
                 if on_divergence == "raise":
                     raise
                 break
-            results = evaluate(model, validation, loss_fn, metrics) if validation else {}
-            history.close_epoch(results)
-            note_shuffling(loader, history)
+            results = {} if validation is None else evaluate(model, validation, loss_fn, metrics)
+            with uninterrupted():
+                history.close_epoch(results)
+                note_shuffling(loader, history)
+                if early_stopping is not None:
+                    early_stopping.update(results["loss"], model)
+                if checkpoint is not None:
+                    save_checkpoint(checkpoint, model, optimizer, schedule, history, early_stopping)
             bar.set_postfix_str(_summary(history))
-            if early_stopping is not None:
-                early_stopping.update(results["loss"], model)
-            if checkpoint is not None:
-                save_checkpoint(checkpoint, model, optimizer, schedule, history, early_stopping)
     if early_stopping is not None:
         early_stopping.restore(model)
     return history
@@ -203,23 +208,31 @@ def _epoch(
     started = time.perf_counter()
     for batch in on_device(remaining_batches(loader, history), model):
         targets, learning_rate = count_targets(loss_fn, batch[-1]), optimizer.param_groups[0]["lr"]
-        try:
-            loss, grad_norm = train_step(model, batch, optimizer, loss_fn, clip_norm)
-        except NonFiniteLossError as error:
-            history.diverged_at = history.steps + 1
-            raise NonFiniteLossError(
-                f"{error} in step {history.diverged_at}; the history before it is kept. "
-                "A lower learning rate, a warm-up or gradient clipping may help"
-            ) from None
-        if schedule is not None:
-            schedule.step()
-        now = time.perf_counter()
-        history.random_state["step_end"] = torch.get_rng_state()
-        history.add_step(loss, targets, learning_rate, grad_norm, seconds=now - started)
+        with uninterrupted():
+            try:
+                loss, grad_norm = train_step(model, batch, optimizer, loss_fn, clip_norm)
+            except NonFiniteLossError as error:
+                history.diverged_at = history.steps + 1
+                raise NonFiniteLossError(
+                    f"{error} in step {history.diverged_at}; the history before it is kept. "
+                    "A lower learning rate, a warm-up or gradient clipping may help"
+                ) from None
+            if schedule is not None:
+                schedule.step()
+            now = time.perf_counter()
+            history.random_state["step_end"] = torch.get_rng_state()
+            history.add_step(loss, targets, learning_rate, grad_norm, seconds=now - started)
         started = now
         yield
     if history.steps_into_epoch == 0:
         raise ValueError("the data loader is empty: expected at least one batch an epoch")
+
+
+def _total_steps(loader: Iterable[Batch], epochs: int) -> int | None:
+    try:
+        return epochs * len(loader)  # type: ignore[arg-type]
+    except TypeError:  # a stream of unknown length
+        return None
 
 
 def _grad_norm(model: nn.Module, clip_norm: float | None) -> float:
@@ -230,7 +243,7 @@ def _grad_norm(model: nn.Module, clip_norm: float | None) -> float:
 
 
 def _summary(history: History) -> str:
-    text = f", loss {history.train_loss[-1]:.4f}"
+    text = f"loss {history.train_loss[-1]:.4f}"
     if history.validation_loss:
         text += f", validation {history.validation_loss[-1]:.4f}"
     return text + "".join(f", {name} {values[-1]:.3f}" for name, values in history.metrics.items())

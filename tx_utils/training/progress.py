@@ -26,7 +26,6 @@ def progress_bar(label: str, total: int | None, done: int, *, enabled: bool) -> 
         file=sys.stdout,
         disable=not (enabled and _is_watched()),
         mininterval=0.25,
-        ncols=100,
         bar_format="{desc}: |{bar:24}| {n_fmt}/{total_fmt} steps{postfix} [{elapsed}]",
     )
 
