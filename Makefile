@@ -29,6 +29,7 @@ notebook-tests: .venv/.test
 
 notebooks: .venv/.test         ## run every notebook (or ARGS="notebooks/01_*.ipynb") and store its outputs
 	$(BIN)/python tools/run_notebooks.py $(ARGS)
+	$(BIN)/python tools/readme_picture.py
 
 evidence: .venv/.reader       ## rerun the ablations over ten seeds; resumes where it was stopped
 	$(BIN)/python tools/run_evidence.py $(ARGS)

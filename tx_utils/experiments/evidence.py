@@ -79,6 +79,11 @@ class Evidence:
         """The test accuracies of a variant, one per seed."""
         return [result.accuracy for result in self.runs[variant].values()]
 
+    def spread(self, variant: str) -> tuple[float, float]:
+        """The lowest and the highest test loss of a variant; infinite where a seed diverged."""
+        losses = [math.inf if math.isnan(loss) else loss for loss in self.losses(variant)]
+        return min(losses), max(losses)
+
     def curves(self, variant: str) -> list[tuple[list[int], list[float]]]:
         """The training curves of a variant, one (steps, losses) per seed."""
         return [(result.epoch_end, result.curve) for result in self.runs[variant].values()]

@@ -1,5 +1,6 @@
 """Curves: the loss against the floors that theory gives for it, and lines in general."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ from tx_utils.plotting.style import (
     styled,
 )
 from tx_utils.training.history import History
+
+NAME_HEIGHT = 0.055  # of a floor's name, as a fraction of the axes
+LEGEND_CHARACTERS = 45  # in a row of at most four labels
 
 Curve = tuple[Sequence[float], Sequence[float]]  # (x, y)
 
@@ -64,13 +68,13 @@ def plot_loss(
                 width = 1.8 if len(curves) == 1 else 1.2
                 axes.plot(x, y, lw=width, label=label if number == 0 else None, **_cues(index))
         _draw_floors(axes, floors or {})
-        axes.set(xlabel="training step", ylabel="loss (nats)", title=title)
+        axes.set(xlabel="training step", ylabel="loss (nats)")
         axes.set_xlim(left=0)
         if log:
             axes.set_yscale("log")
         else:
             axes.set_ylim(bottom=0)
-        _name_the_lines(axes)
+        _finish(axes, title, floors or {})
     return figure
 
 
@@ -85,6 +89,7 @@ def plot_lines(
     log_x: bool = False,
     log_y: bool = False,
     floors: Mapping[str, float] | None = None,
+    bands: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
 ) -> LessonFigure:
     """Draw measured points joined by lines, one line per label.
 
@@ -98,6 +103,7 @@ def plot_lines(
         log_x: Whether x has a logarithmic axis, ticked at the measured points.
         log_y: Whether y has one.
         floors: Horizontal reference lines, by their label.
+        bands: Lowest and highest y over the seeds, by the label of the line they belong to.
 
     Example:
         >>> figure = plot_lines({"square": ([1, 2, 3], [1, 4, 9])}, xlabel="n", ylabel="n squared")
@@ -108,6 +114,8 @@ def plot_lines(
     with styled():
         for index, (label, (x, y)) in enumerate(series.items()):
             axes.plot(x, y, label=label, marker=MARKERS[index], markersize=5, **_cues(index))
+            if bands and label in bands:
+                axes.fill_between(x, *bands[label], color=COLOURS[index], alpha=0.22, lw=0)
         if log_x:
             axes.set_xscale("log", base=2)
             ticks = sorted({float(value) for x, _ in series.values() for value in x})
@@ -116,8 +124,8 @@ def plot_lines(
         if log_y:
             axes.set_yscale("log")
         _draw_floors(axes, floors or {})
-        axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
-        _name_the_lines(axes)
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+        _finish(axes, title, floors or {})
     return figure
 
 
@@ -152,21 +160,37 @@ def _draw_band(axes: Axes, curves: Sequence[Curve], colour: str) -> None:
 
 
 def _draw_floors(axes: Axes, floors: Mapping[str, float]) -> None:
-    for label, value in floors.items():
+    """Dashed lines across the axes, named in the right margin, where they hide no data."""
+    for value in floors.values():
         axes.axhline(value, color=GREY, lw=1.1, ls=(0, (4, 3)), zorder=1.5)
+
+
+def _name_floors(axes: Axes, floors: Mapping[str, float]) -> None:
+    """Write each floor's name at its height, or as close to it as the names beside it allow."""
+    to_pixels, to_axes, left = axes.transData, axes.transAxes.inverted(), axes.get_xlim()[0]
+    lowest = -1.0
+    for label, value in sorted(floors.items(), key=lambda item: item[1]):
+        height = float(to_axes.transform(to_pixels.transform((left, value)))[1])
+        lowest = max(height, lowest + NAME_HEIGHT)
         axes.annotate(
-            label,
-            (0.995, value),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="right",
-            fontsize=9.5,
-            color=GREY,
+            label, (1.01, lowest), xycoords="axes fraction", va="center", fontsize=9.5, color=GREY
         )
 
 
-def _name_the_lines(axes: Axes) -> None:
-    """A legend outside the axes, where it can hide no data."""
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), handlelength=2.6)
+def _finish(axes: Axes, title: str, floors: Mapping[str, float]) -> None:
+    """Name the floors, the lines (in a legend above the axes, where it hides no data), the plot."""
+    _name_floors(axes, floors)
+    handles, labels = axes.get_legend_handles_labels()
+    columns = 4 if sum(map(len, labels)) < LEGEND_CHARACTERS else 2
+    rows = math.ceil(len(labels) / columns)
+    axes.legend(
+        handles,
+        labels,
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=columns,
+        handlelength=2.6,
+        borderaxespad=0.3,
+        borderpad=0.0,
+    )
+    axes.set_title(title, pad=8 + 17 * rows)

@@ -55,6 +55,7 @@ def plot_attention(
         size or ("small" if len(heads) == 1 else "wide"),
         columns=len(heads),
         alt=alt or f"Attention map. {title}",
+        images=True,
     )
     with styled():
         for axes, head, name in zip(panels, heads, panel_titles, strict=True):
@@ -96,7 +97,7 @@ def plot_mask(
     """
     if mask.dim() != 2:
         raise ValueError(f"mask must be (T_q, T_k), got {tuple(mask.shape)}")
-    figure, (axes,) = new_figure("small", alt=alt or f"Mask. {title}")
+    figure, (axes,) = new_figure("small", alt=alt or f"Mask. {title}", images=True)
     allowed = mask.cpu().numpy()
     with styled():
         axes.imshow(allowed, cmap=ListedColormap(["white", COLOURS[5]]), vmin=0, vmax=1)
@@ -158,7 +159,9 @@ def _label_cells(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     if key_labels is not None:
-        axes.set_xticks(range(len(key_labels)), key_labels, rotation=45, ha="right")
+        tilted = max(map(len, key_labels)) > 4
+        axes.set_xticks(range(len(key_labels)), key_labels)
+        axes.tick_params(axis="x", rotation=45 if tilted else 0)
     if query_labels is not None:
         axes.set_yticks(range(len(query_labels)), query_labels)
 

@@ -38,7 +38,8 @@ STYLE: dict[str, Any] = {
     "axes.titlesize": 11.5,
     "axes.titleweight": "bold",
     "axes.titlepad": 10.0,
-    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.h_pad": 0.08,
+    "figure.constrained_layout.w_pad": 0.08,
     "figure.dpi": 100,
     "figure.facecolor": "white",  # opaque, so that the text reads on a dark page too
     "font.size": 10.5,
@@ -83,19 +84,18 @@ def use_style() -> None:
 
 
 def new_figure(
-    size: Size = "wide", *, columns: int = 1, rows: int = 1, alt: str = "", share_y: bool = False
+    size: Size = "wide", *, columns: int = 1, alt: str = "", images: bool = False
 ) -> tuple[LessonFigure, list[Axes]]:
     """Make an empty figure in the style of the series.
 
     Args:
         size: "small", "wide" or "large".
         columns: Panels side by side.
-        rows: Panels below one another.
         alt: What the picture shows, for those who cannot see it.
-        share_y: Whether the panels have one vertical axis.
+        images: Whether the panels hold images, whose height follows from their width.
 
     Returns:
-        The figure, and its panels from left to right, row by row.
+        The figure, and its panels from left to right.
 
     Raises:
         ValueError: if the size is unknown.
@@ -103,7 +103,7 @@ def new_figure(
     if size not in SIZES:
         raise ValueError(f"size must be one of {', '.join(SIZES)}, got {size!r}")
     with styled():
-        figure = LessonFigure(figsize=SIZES[size])
-        panels = figure.subplots(rows, columns, squeeze=False, sharey=share_y)
+        figure = LessonFigure(figsize=SIZES[size], layout="compressed" if images else "constrained")
+        panels = figure.subplots(1, columns, squeeze=False)
     figure.alt = alt
     return figure, list(panels.flat)

@@ -13,6 +13,10 @@ from torch import Tensor
 
 from tx_utils._checks import check_positive
 
+NAMES = (
+    *("Ann", "Ben", "Cleo", "Dan", "Eva", "Finn", "Gia", "Hugo"),
+    *("Ida", "Jon", "Kim", "Leo", "Mia", "Noa", "Otto", "Pia"),
+)
 OWN_NAME, OWN_NUMBER, FRIEND_NAME = range(3)  # the three fields of a token
 
 
@@ -68,6 +72,11 @@ class AddressBook:
         """Each person's friend, all in one circle, so that nobody is their own.  (B, people)."""
         seats = _shuffled(size, self.people, generator)
         return torch.empty_like(seats).scatter_(1, seats, seats.roll(-1, dims=1))
+
+    @property
+    def chance(self) -> float:
+        """Loss in nats of a model that holds all numbers equally likely: ln 16."""
+        return math.log(self.num_numbers)
 
     @property
     def uniform_floor(self) -> float:
