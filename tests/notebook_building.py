@@ -14,7 +14,7 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 def node(**content: Any) -> NotebookNode:
-    return NotebookNode(nbformat.from_dict(content))  # type: ignore[no-untyped-call]
+    return NotebookNode(nbformat.from_dict(content))
 
 
 def code(source: str, *, outputs: Sequence[Any] = (), tags: Sequence[str] = ()) -> NotebookNode:
@@ -66,6 +66,6 @@ def notebook(cells: Sequence[NotebookNode]) -> NotebookNode:
 
 
 def save(content: NotebookNode, path: Path) -> Path:
-    text = nbformat.v4.writes(content)  # type: ignore[no-untyped-call]
+    text = nbformat.v4.writes(content)
     path.write_text(text + "\n", encoding="utf-8")
     return path

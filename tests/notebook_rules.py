@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
+
 from notebook_form import FORM_RULES, code_cells
 from run_notebooks import CELL_ID, IGNORE_TAG, MACHINE_PATH, normalise, shown_text, tags
 

@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pytest
 from matplotlib.figure import Figure
 from nbformat import NotebookNode
+from PIL import Image, ImageChops
+
 from notebook_building import code, figure, notebook, png, save
 from notebook_figures import STRICT, compare, measure, stale_figures
-from PIL import Image, ImageChops
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = np.arange(600)

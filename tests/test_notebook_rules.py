@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 from nbformat import NotebookNode
+from PIL import Image
+
 from notebook_building import code, display, error, figure, markdown, notebook, png, save, stream
 from notebook_form import package_names, targets, word_count
 from notebook_rules import RULES, read, setup_cells_are_identical
-from PIL import Image
 
 PNG = png(Image.new("RGB", (8, 8), "white"))
 IGNORED = ["nbval-ignore-output"]

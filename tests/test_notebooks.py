@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from nbformat import NotebookNode
+
 from notebook_rules import RULES, read, setup_cells_are_identical
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))

@@ -2,8 +2,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import run_notebooks
 from nbformat import NotebookNode
+
+import run_notebooks
 from notebook_building import code, display, error, markdown, notebook, save, stream
 from run_notebooks import final_state, main, normalise, read
 

@@ -151,7 +151,7 @@ def _weights(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
     if mask is None:
         return scores.softmax(dim=-1)
     _check_mask(mask, tuple(scores.shape))
-    # The lowest finite number, not -inf: a row with no True stays free of NaN.
+    # The lowest finite number, not -inf: in a row with no True no NaN ever appears.
     blocked = ~mask
     scores = scores.masked_fill(blocked, torch.finfo(scores.dtype).min)
     return scores.softmax(dim=-1).masked_fill(blocked, 0.0)

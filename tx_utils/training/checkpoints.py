@@ -40,6 +40,13 @@ def save_checkpoint(
 
     Raises:
         OSError: if the file cannot be written.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     save_checkpoint(Path(folder) / "run.pt", nn.Linear(1, 1), history=History())
+        ...     [file.name for file in Path(folder).iterdir()]
+        ['run.pt']
     """
     parts = _parts(model, optimizer, schedule, history, early_stopping)
     content = {
@@ -88,6 +95,15 @@ def load_checkpoint(
         FileNotFoundError: if there is no such file.
         ValueError: if the file is damaged, is no checkpoint, or belongs to another model,
             optimizer or schedule.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> saved, fresh = nn.Linear(1, 1), nn.Linear(1, 1)
+        >>> with TemporaryDirectory() as folder:
+        ...     save_checkpoint(Path(folder) / "run.pt", saved)
+        ...     history = load_checkpoint(Path(folder) / "run.pt", fresh)
+        >>> bool(saved.weight == fresh.weight), history.epochs
+        (True, 0)
     """
     content = _read(Path(path))
     states = content["states"]

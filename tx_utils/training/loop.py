@@ -54,6 +54,14 @@ def train_step(
 
     Raises:
         NonFiniteLossError: if the loss is not finite; the model is left as it was.
+
+    Example:
+        >>> model, batch = nn.Linear(1, 1), (torch.ones(4, 1), torch.ones(4, 1))
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> first, _ = train_step(model, batch, optimizer, nn.MSELoss(), clip_norm=None)
+        >>> second, _ = train_step(model, batch, optimizer, nn.MSELoss(), clip_norm=None)
+        >>> second < first
+        True
     """
     *inputs, target = batch
     optimizer.zero_grad()
@@ -86,6 +94,11 @@ def evaluate(
 
     Raises:
         ValueError: if the loader yields no batch, or no target counts.
+
+    Example:
+        >>> data = [(torch.zeros(2, 1), torch.zeros(2, 1)), (torch.zeros(1, 1), torch.ones(1, 1))]
+        >>> round(evaluate(nn.Identity(), data, nn.MSELoss())["loss"], 4)  # of three targets
+        0.3333
     """
     functions = {"loss": loss_fn, **(metrics or {})}
     sums, count = dict.fromkeys(functions, 0.0), 0

@@ -1,0 +1,115 @@
+import re
+from dataclasses import FrozenInstanceError, asdict, replace
+from typing import Any
+
+import pytest
+
+from tx_utils import GPTConfig, TransformerConfig
+
+TRANSFORMER = TransformerConfig(11, 13, d_model=12, num_heads=3)
+GPT = GPTConfig(13, d_model=12, num_heads=3, num_layers=2, d_ff=17, max_len=7)
+both = pytest.mark.parametrize("config", [TRANSFORMER, GPT])
+
+# Oracle
+
+
+def test_the_default_is_the_papers_base_model() -> None:
+    config = TransformerConfig(37_000, 37_000)  # its table 3, first line
+    sizes = (config.num_layers, config.d_model, config.d_ff, config.num_heads, config.dropout)
+    assert sizes == (6, 512, 2048, 8, 0.1)
+    assert (config.activation, config.norm_first, config.tie_weights) == ("relu", False, True)
+    assert (config.scale_embedding, config.norm_eps, config.pad_id) == (True, 1e-5, 0)
+    assert config.max_len == 512
+
+
+def test_a_gpt_defaults_to_todays_choices() -> None:
+    choices = (GPT.activation, GPT.tie_weights, GPT.scale_embedding, GPT.dropout, GPT.norm_eps)
+    assert choices == ("gelu", True, True, 0.0, 1e-5)
+    assert GPT.norm_first
+
+
+# Property
+
+
+@both
+def test_a_config_survives_the_way_through_a_dictionary(
+    config: TransformerConfig | GPTConfig,
+) -> None:
+    again = type(config)(**asdict(config))
+    assert again == config
+    assert hash(again) == hash(config)
+    assert replace(config, d_ff=19) != config
+
+
+# Border
+
+
+@both
+def test_a_config_is_frozen(config: TransformerConfig | GPTConfig) -> None:
+    with pytest.raises(FrozenInstanceError):
+        config.d_model = 24  # type: ignore[misc]
+
+
+def test_a_gpt_is_pre_norm_always() -> None:
+    with pytest.raises(TypeError, match="norm_first"):
+        GPTConfig(**asdict(GPT), norm_first=False)  # type: ignore[call-arg]
+    with pytest.raises(AttributeError):
+        GPT.norm_first = False  # type: ignore[misc]
+
+
+@both
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"d_model": 30, "num_heads": 4}, "d_model (30) must be divisible by num_heads (4)"),
+        ({"d_model": 0}, "d_model must be a positive integer, got 0"),
+        ({"num_heads": -1}, "num_heads must be a positive integer, got -1"),
+        ({"num_layers": 0}, "num_layers must be a positive integer, got 0"),
+        ({"num_layers": True}, "num_layers must be a positive integer, got True"),
+        ({"d_ff": 17.0}, "d_ff must be a positive integer, got 17.0"),
+        ({"max_len": 0}, "max_len must be a positive integer, got 0"),
+        ({"dropout": 1.0}, "dropout must lie in [0, 1), got 1.0"),
+        ({"dropout": -0.1}, "dropout must lie in [0, 1), got -0.1"),
+        ({"activation": "swish"}, "activation must be one of relu, gelu, gelu_tanh, got 'swish'"),
+        ({"norm_eps": -1e-5}, "norm_eps must not be negative, got -1e-05"),
+    ],
+)
+def test_a_value_out_of_range_is_refused(
+    config: TransformerConfig | GPTConfig, choice: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        replace(config, **choice)
+
+
+@pytest.mark.parametrize(
+    ("config", "choice", "message"),
+    [
+        (GPT, {"vocab_size": 0}, "vocab_size must be a positive integer, got 0"),
+        (
+            TRANSFORMER,
+            {"source_vocab_size": 0},
+            "source_vocab_size must be a positive integer, got 0",
+        ),
+        (
+            TRANSFORMER,
+            {"target_vocab_size": 0},
+            "target_vocab_size must be a positive integer, got 0",
+        ),
+        (TRANSFORMER, {"pad_id": -1}, "pad_id must lie in both vocabularies, [0, 11), got -1"),
+        (TRANSFORMER, {"pad_id": 11}, "pad_id must lie in both vocabularies, [0, 11), got 11"),
+        (
+            TRANSFORMER,
+            {"pad_id": 7, "target_vocab_size": 7},
+            "pad_id must lie in both vocabularies, [0, 7), got 7",
+        ),
+    ],
+)
+def test_a_value_of_one_models_own_is_refused(
+    config: TransformerConfig | GPTConfig, choice: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        replace(config, **choice)
+
+
+def test_the_last_id_of_the_smaller_vocabulary_may_be_the_padding() -> None:
+    assert replace(TRANSFORMER, pad_id=10).pad_id == 10

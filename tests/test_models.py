@@ -1,0 +1,253 @@
+import math
+import re
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import parity
+from small_models import (
+    CONFIG,
+    D_MODEL,
+    GPT_CONFIG,
+    GPTS,
+    MAX_LEN,
+    SOURCE,
+    TARGET,
+    TRANSFORMERS,
+    VOCAB,
+    Config,
+    all_models,
+    both_models,
+    build,
+    logits,
+    random_model,
+    table,
+)
+from tx_utils import (
+    GPT,
+    Encoder,
+    GPTConfig,
+    Transformer,
+    TransformerConfig,
+    causal_mask,
+    sinusoidal_encoding,
+)
+
+# Oracle
+
+
+@pytest.mark.parametrize("config", TRANSFORMERS.values(), ids=TRANSFORMERS)
+def test_transformer_and_gradients_equal_torch(config: TransformerConfig) -> None:
+    model = parity.randomize(Transformer(config))
+    twin = parity.torch_transformer(model, config)
+    ours: list[Tensor] = [model.source_embedding.weight, table(model)]
+    ours += [] if config.tie_weights else [model.output_proj.weight]
+    theirs = parity.leaves(*ours)  # tied: the last one embeds and projects
+    scale = math.sqrt(D_MODEL) if config.scale_embedding else 1.0
+    positions = sinusoidal_encoding(MAX_LEN, D_MODEL).double()
+    hidden = twin(
+        F.embedding(SOURCE, theirs[0]) * scale + positions,
+        F.embedding(TARGET, theirs[1]) * scale + positions[:5],
+        tgt_mask=~causal_mask(5),
+        src_key_padding_mask=SOURCE == 0,
+        tgt_key_padding_mask=TARGET == 0,
+        memory_key_padding_mask=SOURCE == 0,
+    )
+    parity.assert_same(model(SOURCE, TARGET), F.linear(hidden, theirs[-1]), ours, theirs)
+    parity.assert_same_gradients(model.encoder, twin.encoder)
+    parity.assert_same_gradients(model.decoder, twin.decoder)
+
+
+@pytest.mark.parametrize("config", GPTS.values(), ids=GPTS)
+def test_gpt_and_gradients_equal_torch(config: GPTConfig) -> None:
+    model = parity.randomize(GPT(config))
+    twin = parity.torch_stack(model.encoder, config)
+    ours: list[Tensor] = [model.positions.weight, table(model)]
+    ours += [] if config.tie_weights else [model.output_proj.weight]
+    theirs = parity.leaves(*ours)
+    scale = math.sqrt(D_MODEL) if config.scale_embedding else 1.0
+    hidden = twin(F.embedding(TARGET, theirs[1]) * scale + theirs[0][:5], mask=~causal_mask(5))
+    parity.assert_same(model(TARGET), F.linear(hidden, theirs[-1]), ours, theirs)
+    parity.assert_same_gradients(model.encoder, twin)
+
+
+# Property
+
+
+@all_models
+@pytest.mark.parametrize("training", [True, False])
+def test_the_future_changes_nothing(config: Config, training: bool) -> None:
+    model = random_model(config).train(training)
+    target = parity.tokens(2, MAX_LEN, VOCAB)
+    before = logits(model, target)
+    for t in range(MAX_LEN):
+        changed = target.clone()
+        changed[:, t] = target[:, t] % (VOCAB - 1) + 1
+        moved = (logits(model, changed) - before).abs().amax(-1)
+        assert moved[:, :t].sum() < 1e-9
+        assert moved[:, t:].min() > 1e-6
+
+
+@pytest.mark.parametrize("config", TRANSFORMERS.values(), ids=TRANSFORMERS)
+def test_a_padded_batch_equals_its_rows_one_by_one(config: TransformerConfig) -> None:
+    model = random_model(config)
+    padded = logits(model)
+    for row, (source_length, length) in enumerate([(3, 3), (6, 5)]):
+        source, target = SOURCE[row : row + 1, :source_length], TARGET[row : row + 1, :length]
+        parity.assert_close(logits(model, target, source)[0], padded[row, :length])
+
+
+def test_the_gpts_padding_lies_in_the_future() -> None:
+    model = random_model(GPT_CONFIG)
+    parity.assert_close(model(TARGET[:, :3]), model(TARGET)[:, :3])
+
+
+def test_decoding_takes_from_the_source_its_padding_only() -> None:
+    model = parity.randomize(Transformer(CONFIG))
+    memory = model.encode(SOURCE)
+    assert memory.shape == (2, 7, D_MODEL)
+    expected = model(SOURCE, TARGET)
+    assert torch.equal(model.decode(TARGET, memory, SOURCE), expected)
+    assert torch.equal(model.decode(TARGET, memory, (SOURCE != 0).int()), expected)
+    assert not torch.equal(model.decode(TARGET, memory, SOURCE.clamp(min=1)), expected)
+
+
+def test_the_encoder_sees_the_order_by_the_positions_alone() -> None:
+    encoder, x = parity.randomize(Encoder(CONFIG)), parity.tensor(2, 5, D_MODEL)
+    order = [3, 0, 4, 1, 2]
+    parity.assert_close(encoder(x[:, order]), encoder(x)[:, order])
+    model = parity.randomize(Transformer(CONFIG))
+    source = parity.tokens(2, 5, VOCAB - 2)
+    assert (model.encode(source[:, order]) - model.encode(source)[:, order]).abs().max() > 1e-3
+
+
+@all_models
+def test_a_final_norm_follows_pre_norm_layers_only(config: Config) -> None:
+    model = build(config)
+    stacks = [model.encoder, model.decoder] if isinstance(model, Transformer) else [model.encoder]
+    for stack in stacks:
+        assert (stack.norm is not None) == config.norm_first
+
+
+@both_models
+def test_nothing_is_edited_in_place_or_stored(config: Config) -> None:
+    model, source, target = random_model(config), SOURCE.clone(), TARGET.clone()
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    logits(model, target, source).sum().backward()
+    assert torch.equal(source, SOURCE)
+    assert torch.equal(target, TARGET)
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    assert parity.stray_tensors(model) == []
+    assert not any("encoding" in name for name in state)
+
+
+@both_models
+def test_a_model_loads_what_another_one_saved(config: Config) -> None:
+    model, fresh = build(config).eval(), build(config).eval()
+    assert not torch.equal(logits(fresh), logits(model))
+    fresh.load_state_dict(model.state_dict())
+    assert torch.equal(logits(fresh), logits(model))
+    assert fresh.config == config
+
+
+# Border
+
+
+def test_a_source_of_padding_alone_stays_finite_and_disturbs_nobody() -> None:
+    model = parity.randomize(Transformer(CONFIG))
+    source = SOURCE.clone()
+    source[0] = 0
+    output = model(source, TARGET)
+    parity.assert_close(output[1], model(SOURCE, TARGET)[1])
+    output.square().sum().backward()
+    assert output.isfinite().all()
+    assert all(gradient.isfinite().all() for gradient in parity.gradients(model).values())
+
+
+def test_a_target_of_padding_alone_stays_finite() -> None:
+    model = parity.randomize(Transformer(CONFIG))
+    output = model(SOURCE, torch.zeros_like(TARGET))
+    output.square().sum().backward()
+    assert output.isfinite().all()
+    assert all(gradient.isfinite().all() for gradient in parity.gradients(model).values())
+
+
+@both_models
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_models_work_in_other_precisions(config: Config, dtype: torch.dtype) -> None:
+    output = logits(build(config).to(dtype))
+    assert output.dtype == dtype
+    assert output.isfinite().all()
+
+
+@both_models
+def test_masks_are_made_on_the_tokens_device(config: Config) -> None:
+    ids = torch.ones(2, 5, dtype=torch.int64, device="meta")  # it computes shapes, no numbers
+    assert logits(build(config).to("meta"), ids, ids).device.type == "meta"
+
+
+@both_models
+@pytest.mark.parametrize("length", [1, MAX_LEN])
+def test_the_shortest_and_the_longest_sequence_fit(config: Config, length: int) -> None:
+    ids = torch.ones(2, length, dtype=torch.int32)
+    assert logits(build(config), target=ids, source=ids).shape == (2, length, VOCAB)
+
+
+TOO_LONG = torch.ones(2, MAX_LEN + 1, dtype=torch.int64)
+BAD_IDS = [
+    (TOO_LONG, "a sequence of length 8 at offset 0 needs 8 positions, but max_len is 7"),
+    (TARGET.float(), "token ids must be int64 or int32, got torch.float32"),
+    (TARGET > 0, "token ids must be int64 or int32, got torch.bool"),
+    (TARGET.to(torch.uint8), "token ids must be int64 or int32, got torch.uint8"),
+    (TARGET[0], "tokens must have shape (B, T), got (5,)"),
+    (TARGET + 99, "), got 99 to 111"),
+    (TARGET - 9, "), got -9 to 3"),
+]
+
+
+@pytest.mark.parametrize(("ids", "message"), BAD_IDS)
+def test_ids_out_of_the_ordinary_are_refused(ids: Tensor, message: str) -> None:
+    expected = pytest.raises(ValueError, match=f"{re.escape(message)}$")
+    with expected:
+        Transformer(CONFIG)(ids, TARGET)
+    with expected:
+        Transformer(CONFIG)(SOURCE, ids)
+    with expected:
+        GPT(GPT_CONFIG)(ids)
+
+
+@pytest.mark.parametrize(
+    ("memory", "source", "message"),
+    [
+        ((2, 5, 12), SOURCE, "memory (2, 5, 12) does not belong to source (2, 7)"),
+        ((1, 7, 12), SOURCE, "memory (1, 7, 12) does not belong to source (2, 7)"),
+        ((2, 7, 11), SOURCE, "memory must have shape (B, T, 12), got (2, 7, 11)"),
+        ((2, 7, 12), SOURCE > 0, "token ids must be int64 or int32, got torch.bool"),
+    ],
+)
+def test_memory_and_source_that_do_not_fit_are_refused(
+    memory: tuple[int, ...], source: Tensor, message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        Transformer(CONFIG).decode(TARGET, torch.zeros(memory), source)
+
+
+@pytest.mark.parametrize("cache", [{}, False, "cache"])
+def test_a_cache_is_refused_as_long_as_there_is_none(cache: Any) -> None:
+    message = f"cache must be None: this model has no cache yet, got {cache!r}"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        GPT(GPT_CONFIG)(TARGET, cache)
+
+
+@all_models
+def test_the_stacks_linear_layers_start_with_xaviers_initialisation(config: Config) -> None:
+    for name, module in build(config).named_modules():
+        if isinstance(module, nn.Linear) and name != "output_proj":
+            fan_out, fan_in = module.weight.shape
+            bound = math.sqrt(6 / (fan_in + fan_out))  # Glorot and Bengio (2010), equation 16
+            # Uniform: nearly at the bound with a hundred entries and more, and never beyond it.
+            assert 0.9 * bound < module.weight.abs().max() <= bound, name
+            assert abs(module.weight.std() / (bound / math.sqrt(3)) - 1) < 0.2, name
