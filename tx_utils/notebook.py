@@ -8,6 +8,8 @@ from typing import Any
 
 from IPython.display import Markdown
 
+DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
 
 def show_source(*objects: Callable[..., Any], docstring: bool = True) -> Markdown:
     """Display the source of functions or classes: the very code that runs, never a copy.
@@ -39,10 +41,14 @@ def show_source(*objects: Callable[..., Any], docstring: bool = True) -> Markdow
 
 
 def _without_docstrings(source: str) -> str:
-    dropped: set[int] = set()
+    lines: list[str | None] = list(source.splitlines())
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
-            text = node.body[0]
-            dropped.update(range(text.lineno, (text.end_lineno or text.lineno) + 1))
-    lines = enumerate(source.splitlines(), start=1)
-    return "\n".join(line for number, line in lines if number not in dropped)
+        if not isinstance(node, DOCUMENTED) or ast.get_docstring(node) is None:
+            continue
+        text = node.body[0]
+        if text.lineno > node.lineno:  # a definition in one line stays whole
+            end = text.end_lineno or text.lineno
+            alone = "pass" if len(node.body) == 1 else None
+            lines[text.lineno - 1] = alone and " " * text.col_offset + alone
+            lines[text.lineno : end] = [None] * (end - text.lineno)
+    return "\n".join(line for line in lines if line is not None)

@@ -97,7 +97,10 @@ def load_evidence(name: str, folder: Path = FOLDER) -> Evidence:
     """
     stored = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     runs = {
-        variant: {int(seed): Result(**_numbers(result)) for seed, result in results.items()}
+        variant: {
+            int(seed): Result(**{key: _number(value) for key, value in result.items()})
+            for seed, result in sorted(results.items(), key=lambda item: int(item[0]))
+        }
         for variant, results in stored["runs"].items()
     }
     return Evidence(stored["settings"], stored["floors"], stored["versions"], runs)
@@ -110,7 +113,9 @@ def collect(
 
     Results that were made with other settings, or by another version of torch, are made anew.
     """
-    evidence = _kept(experiment, folder)
+    evidence, seeds = _kept(experiment, folder), tuple(seeds)
+    if (folder / f"{experiment.name}.json").exists():
+        _store(experiment.name, evidence, folder)  # with the present floors and variants
     for variant in experiment.variants:
         for seed in seeds:
             if seed not in evidence.runs[variant]:
@@ -166,5 +171,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _numbers(result: dict[str, Any]) -> dict[str, Any]:
-    return {key: math.nan if value is None else value for key, value in result.items()}
+def _number(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_number(item) for item in value]
+    return math.nan if value is None else value

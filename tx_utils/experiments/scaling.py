@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from torch import Tensor, nn, optim
 
 from tx_utils.attention import scaled_dot_product_attention
+from tx_utils.experiments import address_book
 from tx_utils.experiments.address_book import TASK, AddressBookModel, SelfAttention, measure
 from tx_utils.experiments.evidence import Experiment, Result
 from tx_utils.normalization import LayerNorm
@@ -120,6 +121,8 @@ EXPERIMENT = Experiment(
     name="scaling",
     settings={
         **asdict(SETTINGS),
+        "test_size": address_book.SETTINGS.test_size,
+        "test_seed": address_book.SETTINGS.test_seed,
         "task": asdict(TASK),
         "variants": {variant.name: asdict(variant) for variant in SWEEP},
     },

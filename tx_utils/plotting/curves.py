@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 
 from tx_utils.plotting.style import (
@@ -16,6 +15,7 @@ from tx_utils.plotting.style import (
     Size,
     new_figure,
     styled,
+    wrapped,
 )
 from tx_utils.training.history import History
 
@@ -52,21 +52,31 @@ def plot_loss(
         The figure; as a cell's last value it is shown.
 
     Raises:
-        ValueError: if a run has no finished epoch.
+        ValueError: if a run has no finished epoch, or `spread` a label that `runs` has not.
 
     Example:
         >>> history = History(train_loss=[2.0, 1.0], epoch_end=[10, 20])
         >>> plot_loss(history, floors={"chance": 2.08}).axes[0].get_xlabel()
         'training step'
     """
+    curves_by_label = _labelled_curves(runs)
+    _check_labels("spread", spread, curves_by_label)
     figure, (axes,) = new_figure(size, alt=alt or f"Loss curves. {title}")
     with styled():
-        for index, (label, curves) in enumerate(_labelled_curves(runs).items()):
+        for index, (label, curves) in enumerate(curves_by_label.items()):
             if spread and label in spread:
-                _draw_band(axes, spread[label], COLOURS[index])
+                _draw_band(axes, spread[label], _cues(index)["color"])
             for number, (x, y) in enumerate(curves):
                 width = 1.8 if len(curves) == 1 else 1.2
-                axes.plot(x, y, lw=width, label=label if number == 0 else None, **_cues(index))
+                marker = "o" if len(x) == 1 else ""  # one epoch makes no line
+                axes.plot(
+                    x,
+                    y,
+                    lw=width,
+                    marker=marker,
+                    label=label if number == 0 else None,
+                    **_cues(index),
+                )
         _draw_floors(axes, floors or {})
         axes.set(xlabel="training step", ylabel="loss (nats)")
         axes.set_xlim(left=0)
@@ -74,7 +84,7 @@ def plot_loss(
             axes.set_yscale("log")
         else:
             axes.set_ylim(bottom=0)
-        _finish(axes, title, floors or {})
+        _finish(figure, axes, title, floors or {})
     return figure
 
 
@@ -110,12 +120,20 @@ def plot_lines(
         >>> figure.axes[0].get_ylabel()
         'n squared'
     """
+    _check_labels("bands", bands, series)
     figure, (axes,) = new_figure(size, alt=alt or f"{ylabel} against {xlabel}. {title}")
     with styled():
         for index, (label, (x, y)) in enumerate(series.items()):
-            axes.plot(x, y, label=label, marker=MARKERS[index], markersize=5, **_cues(index))
+            axes.plot(
+                x,
+                y,
+                label=label,
+                marker=MARKERS[index % len(MARKERS)],
+                markersize=5,
+                **_cues(index),
+            )
             if bands and label in bands:
-                axes.fill_between(x, *bands[label], color=COLOURS[index], alpha=0.22, lw=0)
+                axes.fill_between(x, *bands[label], color=_cues(index)["color"], alpha=0.22, lw=0)
         if log_x:
             axes.set_xscale("log", base=2)
             ticks = sorted({float(value) for x, _ in series.values() for value in x})
@@ -125,12 +143,26 @@ def plot_lines(
             axes.set_yscale("log")
         _draw_floors(axes, floors or {})
         axes.set(xlabel=xlabel, ylabel=ylabel)
-        _finish(axes, title, floors or {})
+        _finish(figure, axes, title, floors or {})
     return figure
 
 
+def _check_labels(
+    name: str, given: Mapping[str, object] | None, drawn: Mapping[str, object]
+) -> None:
+    unknown = sorted(set(given or ()) - set(drawn))
+    if unknown:
+        raise ValueError(
+            f"{name} must be labelled as the lines are ({', '.join(drawn)}), "
+            f"got {', '.join(unknown)}"
+        )
+
+
 def _cues(index: int) -> dict[str, Any]:
-    return {"color": COLOURS[index], "linestyle": DASHES[index]}
+    return {
+        "color": COLOURS[index % len(COLOURS)],
+        "linestyle": DASHES[index % len(DASHES)],
+    }
 
 
 def _labelled_curves(
@@ -154,9 +186,11 @@ def _curve(history: History, losses: Sequence[float]) -> Curve:
 
 
 def _draw_band(axes: Axes, curves: Sequence[Curve], colour: str) -> None:
-    losses = np.array([y for _, y in curves], dtype=float)
-    low, high = losses.min(axis=0), losses.max(axis=0)
-    axes.fill_between(curves[0][0], low, high, color=colour, alpha=0.22, lw=0)
+    """From the lowest to the highest; a seed that diverged is in it as far as it came."""
+    steps = max((x for x, _ in curves), key=len, default=[])
+    reached = [[y[n] for _, y in curves if n < len(y)] for n in range(len(steps))]
+    low, high = [min(losses) for losses in reached], [max(losses) for losses in reached]
+    axes.fill_between(steps, low, high, color=colour, alpha=0.22, lw=0)
 
 
 def _draw_floors(axes: Axes, floors: Mapping[str, float]) -> None:
@@ -177,7 +211,7 @@ def _name_floors(axes: Axes, floors: Mapping[str, float]) -> None:
         )
 
 
-def _finish(axes: Axes, title: str, floors: Mapping[str, float]) -> None:
+def _finish(figure: LessonFigure, axes: Axes, title: str, floors: Mapping[str, float]) -> None:
     """Name the floors, the lines (in a legend above the axes, where it hides no data), the plot."""
     _name_floors(axes, floors)
     handles, labels = axes.get_legend_handles_labels()
@@ -193,4 +227,4 @@ def _finish(axes: Axes, title: str, floors: Mapping[str, float]) -> None:
         borderaxespad=0.3,
         borderpad=0.0,
     )
-    axes.set_title(title, pad=8 + 17 * rows)
+    axes.set_title(wrapped(figure, title), pad=8 + 17 * rows)

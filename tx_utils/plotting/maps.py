@@ -8,10 +8,10 @@ from matplotlib.colors import ListedColormap
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from tx_utils.plotting.style import COLOURS, LessonFigure, Size, new_figure, styled
+from tx_utils.plotting.style import COLOURS, LessonFigure, Size, new_figure, styled, wrapped
 
 READS, IS_READ = "query position (reads)", "key position (is read)"
-MOST_NUMBERS = 10  # a map with more rows or columns than this shows colours only
+MOST_NUMBERS = 10  # rows or columns of a map; larger maps show colours only
 
 
 def plot_attention(
@@ -39,7 +39,7 @@ def plot_attention(
         The figure; as a cell's last value it is shown.
 
     Raises:
-        ValueError: if the weights have another number of dimensions.
+        ValueError: if the weights have another number of dimensions, or labels another number.
 
     Example:
         >>> import torch
@@ -48,7 +48,7 @@ def plot_attention(
     """
     if weights.dim() not in (2, 3):
         raise ValueError(f"weights must be (T_q, T_k) or (H, T_q, T_k), got {tuple(weights.shape)}")
-    heads = weights.detach().cpu().reshape(-1, *weights.shape[-2:]).numpy()
+    heads = weights.detach().cpu().float().reshape(-1, *weights.shape[-2:]).numpy()
     if panel_titles is None:
         panel_titles = [f"head {h}" for h in range(len(heads))] if len(heads) > 1 else [""]
     figure, panels = new_figure(
@@ -61,12 +61,16 @@ def plot_attention(
         for axes, head, name in zip(panels, heads, panel_titles, strict=True):
             image = axes.imshow(head, cmap="cividis", vmin=0.0, vmax=1.0)
             _label_cells(axes, query_labels, key_labels)
-            _write_numbers(axes, head)
+            if max(head.shape) <= MOST_NUMBERS and len(heads) * head.shape[1] <= 2 * MOST_NUMBERS:
+                _write_numbers(axes, head)
             axes.set_title(name, fontweight="normal")
-            axes.set_xlabel(IS_READ)
+            if len(heads) <= 4:
+                axes.set_xlabel(IS_READ)
+        if len(heads) > 4:  # too narrow for a name each
+            figure.supxlabel(IS_READ, fontsize="medium")
         panels[0].set_ylabel(READS)
         figure.colorbar(image, ax=panels, label="attention weight", shrink=0.85)
-        _title(figure, panels, title)
+        _title(figure, title)
     return figure
 
 
@@ -88,7 +92,7 @@ def plot_mask(
         alt: What the picture shows; made from the title if empty.
 
     Raises:
-        ValueError: if the mask is not two-dimensional.
+        ValueError: if the mask is not two-dimensional, or labels are too few or too many.
 
     Example:
         >>> import torch
@@ -101,11 +105,11 @@ def plot_mask(
     allowed = mask.cpu().numpy()
     with styled():
         axes.imshow(allowed, cmap=ListedColormap(["white", COLOURS[5]]), vmin=0, vmax=1)
-        for row, column in np.argwhere(allowed):
+        for row, column in np.argwhere(allowed) if max(allowed.shape) <= 2 * MOST_NUMBERS else ():
             axes.text(column, row, "✓", ha="center", va="center")
         _label_cells(axes, query_labels, key_labels)
         axes.set(xlabel=IS_READ, ylabel=READS)
-        _title(figure, [axes], title)
+        _title(figure, title)
     return figure
 
 
@@ -131,7 +135,7 @@ def plot_positional_encoding(
     if encoding.dim() != 2:
         raise ValueError(f"encoding must be (T, d_model), got {tuple(encoding.shape)}")
     figure, (axes,) = new_figure(size, alt=alt or f"Positional encoding. {title}")
-    values = encoding.detach().cpu().numpy()
+    values = encoding.detach().cpu().float().numpy()
     limit = float(np.abs(values).max()) or 1.0
     with styled():
         image = axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
@@ -140,16 +144,14 @@ def plot_positional_encoding(
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="dimension of the encoding", ylabel="position")
         figure.colorbar(image, ax=axes, label="value")
-        _title(figure, [axes], title)
+        _title(figure, title)
     return figure
 
 
-def _title(figure: LessonFigure, panels: Sequence[Axes], title: str) -> None:
-    """A single panel carries the title itself; over several it spans the figure."""
-    if len(panels) == 1:
-        panels[0].set_title(title)
-    elif title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11.5, fontweight="bold")
+def _title(figure: LessonFigure, title: str) -> None:
+    """Over the whole figure, since an image is often narrower than its title."""
+    if title:
+        figure.suptitle(wrapped(figure, title), x=0.01, ha="left", fontsize=11.5, fontweight="bold")
 
 
 def _label_cells(
@@ -158,6 +160,13 @@ def _label_cells(
     axes.grid(visible=False)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    length_q, length_k = axes.images[0].get_size()
+    for name, labels, length in (
+        ("query_labels", query_labels, length_q),
+        ("key_labels", key_labels, length_k),
+    ):
+        if labels is not None and len(labels) != length:
+            raise ValueError(f"{name} must name all {length} positions, got {len(labels)} names")
     if key_labels is not None:
         tilted = max(map(len, key_labels)) > 4
         axes.set_xticks(range(len(key_labels)), key_labels)
@@ -167,9 +176,7 @@ def _label_cells(
 
 
 def _write_numbers(axes: Axes, matrix: "np.ndarray[tuple[int, int], np.dtype[np.float32]]") -> None:
-    if max(matrix.shape) > MOST_NUMBERS:
-        return
     for (row, column), value in np.ndenumerate(matrix):
-        text = f"{value:.2f}".removeprefix("0") if value < 0.995 else "1"
+        text = f"{value:.2f}".removeprefix("0").removesuffix(".00") or "0"
         colour = "white" if value < 0.5 else "black"  # cividis runs from dark to light
         axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)

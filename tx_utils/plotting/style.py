@@ -5,6 +5,7 @@ pyplot's list of open figures, so nothing is shown twice and nothing piles up.
 """
 
 import io
+import textwrap
 from contextlib import AbstractContextManager
 from typing import Any, Literal, cast
 
@@ -22,13 +23,14 @@ SIZES: dict[Size, tuple[float, float]] = {  # inches; 100 dots per inch
 # Okabe and Ito (2008), without the yellow, which is too light for a line on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 # The second cue, for those who see the colours alike.
-DASHES = ("solid", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1)), "solid", "solid")
+DASHES = ("solid", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (2, 1)))
 MARKERS = "osD^v<>"
 GREY = "#595959"
 
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": GREY,
+    "axes.facecolor": "white",
     "axes.grid": True,
     "axes.labelcolor": "#222222",
     "axes.linewidth": 0.8,
@@ -48,6 +50,7 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
     "lines.linewidth": 1.8,
     "savefig.facecolor": "white",
+    "text.color": "black",
     "xtick.color": GREY,
     "ytick.color": GREY,
 }
@@ -61,14 +64,21 @@ class LessonFigure(Figure):
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         buffer = io.BytesIO()
         with styled():
+            self.draw_without_rendering()
+            self.set_layout_engine("none")  # laid out once, so that it never moves by a hair
             self.savefig(buffer, format="png", dpi=100)
         data = {"image/png": buffer.getvalue(), "text/plain": repr(self)}
-        return data, {"image/png": {"alt": self.alt}}
+        return data, {"image/png": {"alt": self.alt.strip()}}
 
 
 def styled() -> AbstractContextManager[None]:
     """The look of the series, for the lines of a `with` block."""
     return mpl.rc_context(cast(Any, STYLE))
+
+
+def wrapped(figure: Figure, title: str) -> str:
+    """The title in lines that are no longer than the figure is wide."""
+    return textwrap.fill(title, width=int(9 * (figure.get_figwidth() - 1)))  # 9 fit into an inch
 
 
 def use_style() -> None:

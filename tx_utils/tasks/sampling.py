@@ -55,7 +55,7 @@ class FreshSamples(IterableDataset[tuple[Tensor, ...]]):
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         # SeedSequence mixes the two numbers: seed 0, epoch 1 shares nothing with seed 1, epoch 0.
-        mixed = np.random.SeedSequence([self.seed, self.epoch]).generate_state(1)
+        mixed = np.random.SeedSequence(self.seed, spawn_key=(self.epoch,)).generate_state(1)
         generator = torch.Generator().manual_seed(int(mixed[0]))
         batches = (self.sample(self.batch_size, generator) for _ in range(self.batches))
         worker = get_worker_info()
@@ -69,7 +69,9 @@ def fresh_loader(
 ) -> DataLoader[tuple[Tensor, ...]]:
     """Load fresh batches, `batches` of them an epoch; arguments as in `FreshSamples`."""
     stream = FreshSamples(sample, batch_size=batch_size, batches=batches, seed=seed)
-    return DataLoader(stream, batch_size=None)  # the stream's items are batches already
+    # The stream's items are batches already. A generator of its own keeps torch from drawing on
+    # the global one.
+    return DataLoader(stream, batch_size=None, generator=torch.Generator())
 
 
 def fixed_loader(
@@ -85,4 +87,4 @@ def fixed_loader(
     """
     check_positive(size=size, batch_size=batch_size)
     data = TensorDataset(*sample(size, torch.Generator().manual_seed(seed)))
-    return DataLoader(data, batch_size=batch_size)
+    return DataLoader(data, batch_size=batch_size, generator=torch.Generator())
