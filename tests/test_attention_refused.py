@@ -68,10 +68,11 @@ def test_modules_take_masks_of_2_or_4_axes_only(function: str, shape: tuple[int,
     [
         (((5, 4), (7, 3), (7, 4)), "key width (3) must equal query width (4)"),
         (((5, 4), (7, 4), (5, 4)), "value length (5) must equal key length (7)"),
+        (((2, 5, 4), (2, 7, 3), (2, 7, 4)), "key width (3) must equal query width (4)"),
     ],
 )
 def test_formula_refuses_shapes_that_do_not_fit(
-    shapes: tuple[tuple[int, int], ...], message: str
+    shapes: tuple[tuple[int, ...], ...], message: str
 ) -> None:
     query, key, value = (torch.ones(shape) for shape in shapes)
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):

@@ -47,6 +47,13 @@ def test_formula_equals_torch_within_float32s_rounding(mean: float, tolerance: f
 
 
 @pytest.mark.parametrize("written_out", [True, False])
+def test_eps_is_torchs_unless_given(written_out: bool) -> None:
+    norm, x = LayerNorm(D_MODEL).double(), parity.tensor(B, T, D_MODEL) * 1e-3  # where eps tells
+    output = layer_norm(x, norm.weight, norm.bias) if written_out else norm(x)
+    parity.assert_close(output, nn.LayerNorm(D_MODEL).double()(x))
+
+
+@pytest.mark.parametrize("written_out", [True, False])
 def test_eps_stands_inside_the_root_and_the_variance_is_biased(written_out: bool) -> None:
     norm = LayerNorm(3, eps=0.01).double()
     x = torch.tensor([-0.1, 0.0, 0.1], dtype=torch.float64)

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import re
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -148,14 +149,17 @@ def test_making_batches_touches_no_global_random_state() -> None:
 
 
 @pytest.mark.parametrize(
-    "loader",
+    "load",
     [
-        fresh_loader(draw, batch_size=SIZE, batches=BATCHES, seed=0),
-        fixed_loader(draw, size=7, batch_size=SIZE, seed=0),
+        lambda: fresh_loader(draw, batch_size=SIZE, batches=BATCHES, seed=0),
+        lambda: fixed_loader(draw, size=7, batch_size=SIZE, seed=0),
     ],
+    ids=["fresh", "fixed"],
 )
-def test_reading_a_loader_touches_no_global_random_state(loader: DataLoader[Any]) -> None:
-    state = torch.get_rng_state()
+def test_reading_a_loader_touches_no_global_random_state(
+    load: Callable[[], DataLoader[Any]],
+) -> None:
+    loader, state = load(), torch.get_rng_state()
     list(loader)
     assert torch.equal(torch.get_rng_state(), state)
 

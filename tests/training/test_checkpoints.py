@@ -132,6 +132,19 @@ def test_the_model_alone_makes_a_checkpoint_with_an_empty_history(path: Path) ->
     assert plain(loaded.state_dict()) == plain(model.state_dict())
 
 
+def test_a_file_from_another_device_loads_where_that_device_is_missing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, loaded = nn.Linear(2, 3), nn.Linear(2, 3)
+    # The name that torch writes for the weights of a model on the eighth GPU.
+    monkeypatch.setattr(torch.serialization, "location_tag", lambda _: "cuda:7")
+    save_checkpoint(path, model)
+    with pytest.raises(RuntimeError, match="CUDA"):
+        torch.load(path)
+    load_checkpoint(path, loaded)
+    assert plain(loaded.state_dict()) == plain(model.state_dict())
+
+
 def test_parts_of_the_file_may_be_left_out(path: Path) -> None:
     run = toy_run("own")
     run.train(1)

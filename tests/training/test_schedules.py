@@ -62,6 +62,11 @@ def test_cosine_falls_like_torchs_after_a_linear_rise(warmup: int, fall: int, en
     assert used[warmup - 1 :] == pytest.approx(annealing, abs=1e-12)
 
 
+def test_cosine_falls_to_nothing_unless_asked_otherwise() -> None:
+    used = rates(lambda o: warmup_cosine(o, warmup_steps=2, total_steps=5), 5)
+    assert used[-1] == pytest.approx(0.0, abs=1e-12)
+
+
 def test_cosine_by_hand() -> None:
     fall = [0.5 * (1.0 + math.cos(math.pi * quarter / 4.0)) for quarter in (1, 2, 3, 4)]
     expected = [0.25, 0.5, *(0.1 + 0.4 * part for part in fall), 0.1, 0.1]
