@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from readme_picture import NOTEBOOK, PICTURE, ROOT, stored_figure
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

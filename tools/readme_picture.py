@@ -18,7 +18,7 @@ def stored_figure(notebook: Path = NOTEBOOK, cell_id: str = CELL) -> bytes:
     """
     for cell in nbformat.read(notebook, as_version=4).cells:
         if cell.id == cell_id:
-            for output in cell.outputs:
+            for output in cell.get("outputs", []):
                 if "image/png" in output.get("data", {}):
                     return base64.b64decode(output["data"]["image/png"])
     raise ValueError(f"{notebook.name} has no stored figure in a cell {cell_id!r}")
