@@ -1,5 +1,8 @@
 """The tested parts of 'Transformers from scratch, proved step by step'."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from tx_utils.attention import MultiHeadAttention, scaled_dot_product_attention
 from tx_utils.configs import GPTConfig, TransformerConfig
 from tx_utils.embedding import TokenEmbedding
@@ -18,18 +21,30 @@ from tx_utils.training import (
     EarlyStopping,
     History,
     NonFiniteLossError,
+    TokenAccuracy,
     TokenCrossEntropy,
     best_device,
     evaluate,
     load_checkpoint,
     save_checkpoint,
     seed_everything,
-    token_accuracy,
     train,
     train_step,
     warmup_cosine,
     warmup_inverse_sqrt,
 )
+
+if TYPE_CHECKING:
+    from tx_utils.plotting import (
+        plot_attention,
+        plot_loss,
+        plot_mask,
+        plot_positional_encoding,
+        use_style,
+    )
+
+# Found on first use, so that who draws nothing need not wait for matplotlib.
+_PLOTTING = {"plot_attention", "plot_loss", "plot_mask", "plot_positional_encoding", "use_style"}
 
 __all__ = [
     "GPT",
@@ -47,6 +62,7 @@ __all__ = [
     "NonFiniteLossError",
     "PositionalEncoding",
     "Residual",
+    "TokenAccuracy",
     "TokenCrossEntropy",
     "TokenEmbedding",
     "Transformer",
@@ -57,14 +73,28 @@ __all__ = [
     "layer_norm",
     "load_checkpoint",
     "padding_mask",
+    "plot_attention",
+    "plot_loss",
+    "plot_mask",
+    "plot_positional_encoding",
     "record_attention",
     "save_checkpoint",
     "scaled_dot_product_attention",
     "seed_everything",
     "sinusoidal_encoding",
-    "token_accuracy",
     "train",
     "train_step",
+    "use_style",
     "warmup_cosine",
     "warmup_inverse_sqrt",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLOTTING:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module("tx_utils.plotting"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PLOTTING})

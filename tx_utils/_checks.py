@@ -1,5 +1,7 @@
 """The checks that several modules share: each error says what came and what was expected."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -22,8 +24,28 @@ def check_divisible(d_model: int, num_heads: int) -> None:
 
 def check_dropout(dropout: float) -> None:
     """Raise a ValueError unless `dropout` is a probability below 1."""
-    if not 0.0 <= dropout < 1.0:
+    if not isinstance(dropout, int | float) or not 0.0 <= dropout < 1.0:
         raise ValueError(f"dropout must lie in [0, 1), got {dropout!r}")
+
+
+def check_eps(**eps: float) -> None:
+    """Raise a ValueError unless every eps is a finite number that is not negative."""
+    for name, value in eps.items():
+        if not isinstance(value, int | float) or not 0.0 <= value < math.inf:
+            raise ValueError(f"{name} must be finite and not negative, got {value!r}")
+
+
+def check_switches(**switches: bool) -> None:
+    """Raise a ValueError unless every switch is True or False."""
+    for name, switch in switches.items():
+        if not isinstance(switch, bool):
+            raise ValueError(f"{name} must be True or False, got {switch!r}")
+
+
+def check_pad_id(pad_id: int) -> None:
+    """Raise a ValueError unless `pad_id` is a whole number."""
+    if not isinstance(pad_id, int) or isinstance(pad_id, bool):
+        raise ValueError(f"pad_id must be an integer, got {pad_id!r}")
 
 
 def check_tokens(tokens: Tensor) -> None:

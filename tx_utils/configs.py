@@ -6,7 +6,14 @@ The paper's N is `num_layers`, its h `num_heads`. Its base model is `Transformer
 from dataclasses import dataclass
 from typing import Protocol
 
-from tx_utils._checks import check_divisible, check_dropout, check_positive
+from tx_utils._checks import (
+    check_divisible,
+    check_dropout,
+    check_eps,
+    check_pad_id,
+    check_positive,
+    check_switches,
+)
 from tx_utils.feed_forward import check_activation
 
 
@@ -36,8 +43,8 @@ def _check_stack(config: StackConfig) -> None:
     check_positive(num_layers=config.num_layers, d_ff=config.d_ff)
     check_dropout(config.dropout)
     check_activation(config.activation)
-    if not config.norm_eps >= 0.0:
-        raise ValueError(f"norm_eps must not be negative, got {config.norm_eps!r}")
+    check_eps(norm_eps=config.norm_eps)
+    check_switches(norm_first=config.norm_first)
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,8 @@ class TransformerConfig:
             target_vocab_size=self.target_vocab_size,
             max_len=self.max_len,
         )
+        check_switches(tie_weights=self.tie_weights, scale_embedding=self.scale_embedding)
+        check_pad_id(self.pad_id)
         smaller = min(self.source_vocab_size, self.target_vocab_size)
         if not 0 <= self.pad_id < smaller:
             raise ValueError(
@@ -145,3 +154,4 @@ class GPTConfig:
         """Refuse values that no model can be built from."""
         _check_stack(self)
         check_positive(vocab_size=self.vocab_size, max_len=self.max_len)
+        check_switches(tie_weights=self.tie_weights, scale_embedding=self.scale_embedding)

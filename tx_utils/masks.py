@@ -8,7 +8,7 @@ if every mask allows it. Source: Vaswani et al. (2017), section 3.2.3.
 import torch
 from torch import Tensor
 
-from tx_utils._checks import check_positive, check_tokens
+from tx_utils._checks import check_pad_id, check_positive, check_tokens
 
 
 def causal_mask(length: int, *, device: torch.device | str | None = None) -> Tensor:
@@ -43,11 +43,12 @@ def padding_mask(tokens: Tensor, pad_id: int) -> Tensor:
         True at real tokens; broadcasts over heads and over queries.  (B, 1, 1, T)
 
     Raises:
-        ValueError: if `tokens` is not an integer tensor of shape (B, T).
+        ValueError: if `tokens` is not an integer tensor of shape (B, T), or `pad_id` no integer.
 
     Example:
         >>> padding_mask(torch.tensor([[5, 7, 0]]), pad_id=0).tolist()
         [[[[True, True, False]]]]
     """
     check_tokens(tokens)
+    check_pad_id(pad_id)
     return (tokens != pad_id)[:, None, None, :]

@@ -150,6 +150,11 @@ class Transformer(nn.Module):
                 f"memory {tuple(memory.shape)} does not belong to source {tuple(source.shape)}"
             )
         x = self.positions(self.target_embedding(target))
+        if target.size(0) != source.size(0):
+            raise ValueError(
+                f"source and target must share one batch size, got {source.size(0)} and "
+                f"{target.size(0)}"
+            )
         self_mask = causal_mask(target.size(1), device=target.device) & padding_mask(
             target, self.config.pad_id
         )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tx_utils._checks import check_positive
+from tx_utils._checks import check_eps, check_positive
 
 
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Tensor:
@@ -42,7 +42,7 @@ class LayerNorm(nn.Module):
         eps: Added to the variance inside the root.
 
     Raises:
-        ValueError: if `d_model` is not positive or `eps` is negative.
+        ValueError: if `d_model` is not positive or `eps` is negative or infinite.
 
     Example:
         >>> LayerNorm(2, eps=0.0)(torch.tensor([1.0, 3.0])).tolist()
@@ -52,8 +52,7 @@ class LayerNorm(nn.Module):
     def __init__(self, d_model: int, *, eps: float = 1e-5) -> None:
         super().__init__()
         check_positive(d_model=d_model)
-        if not eps >= 0.0:
-            raise ValueError(f"eps must not be negative, got {eps!r}")
+        check_eps(eps=eps)
         self.weight = nn.Parameter(torch.ones(d_model))
         self.bias = nn.Parameter(torch.zeros(d_model))
         self.eps = eps

@@ -14,10 +14,10 @@ from tx_utils.experiments.evidence import Experiment, Result
 from tx_utils.tasks import AddressBook, fixed_loader, fresh_loader
 from tx_utils.training import (
     History,
+    TokenAccuracy,
     TokenCrossEntropy,
     evaluate,
     seed_everything,
-    token_accuracy,
     train,
 )
 
@@ -148,7 +148,7 @@ def measure(model: nn.Module, history: History) -> Result:
     loader = fixed_loader(
         TASK.sample, size=SETTINGS.test_size, batch_size=1024, seed=SETTINGS.test_seed
     )
-    scores = evaluate(model, loader, TokenCrossEntropy(), {"accuracy": token_accuracy})
+    scores = evaluate(model, loader, TokenCrossEntropy(), {"accuracy": TokenAccuracy()})
     return Result(scores["loss"], scores["accuracy"], history.train_loss, history.epoch_end)
 
 

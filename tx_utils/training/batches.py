@@ -20,9 +20,9 @@ def remaining_batches(loader: Iterable[Batch], history: History) -> Iterator[Bat
     set_epoch = getattr(getattr(loader, "dataset", None), "set_epoch", None)
     if set_epoch is not None:
         set_epoch(history.epochs)
-    state, generator = history.random_state, getattr(loader, "generator", None)
-    if generator is not None and "shuffling" in state:
-        generator.set_state(state["shuffling"])
+    state = history.random_state
+    for generator, saved in zip(_generators(loader), state.get("shuffling", ()), strict=False):
+        generator.set_state(saved)
     if "epoch_start" in state:
         torch.set_rng_state(state["epoch_start"])
     note_shuffling(loader, history)
@@ -41,16 +41,22 @@ def remaining_batches(loader: Iterable[Batch], history: History) -> Iterator[Bat
 
 
 def note_shuffling(loader: Iterable[Batch], history: History) -> None:
-    """Note the state of the generator that the loader shuffles with, if it has its own."""
-    generator = getattr(loader, "generator", None)
-    if generator is not None:
-        history.random_state["shuffling"] = generator.get_state()
+    """Note the states of the generators that the loader shuffles with, if it has its own."""
+    history.random_state["shuffling"] = [item.get_state() for item in _generators(loader)]
+
+
+def _generators(loader: Iterable[Batch]) -> list[torch.Generator]:
+    owners = (loader, getattr(loader, "sampler", None))
+    found = [getattr(owner, "generator", None) for owner in owners]
+    return [generator for generator in found if generator is not None]
 
 
 def on_device(batches: Iterable[Batch], model: nn.Module) -> Iterator[Batch]:
     """Move each batch to where the model is."""
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     for batch in batches:
+        if not isinstance(batch, list | tuple) or len(batch) < 2:
+            raise ValueError(f"a batch must be (*inputs, target), got a {type(batch).__name__}")
         yield [tensor.to(device) for tensor in batch]
 
 

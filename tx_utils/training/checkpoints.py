@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -140,7 +140,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, IsADirectoryError, PermissionError):  # Python says it best
         raise
     except Exception as error:  # torch raises half a dozen kinds, depending on what is broken
-        raise ValueError(f"{path} is damaged or no checkpoint: {error}") from error
+        raise ValueError(f"{path} is damaged or no checkpoint") from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise ValueError(f"{path} is not a checkpoint: expected the format {_FORMAT!r}")
     return content
@@ -177,3 +177,12 @@ def _check_groups(path: str | Path, saved: dict[str, Any], optimizer: Optimizer)
         raise ValueError(
             f"{path} belongs to an optimizer over {found} parameters a group, not {expected}"
         )
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for number, state in saved["state"].items():
+        for name, value in state.items():
+            shape = tuple(parameters[number].shape)
+            if isinstance(value, Tensor) and value.dim() > 0 and tuple(value.shape) != shape:
+                raise ValueError(
+                    f"{path} belongs to an optimizer over other parameters: {name} of number "
+                    f"{number} is {tuple(value.shape)}, not {shape}"
+                )

@@ -7,16 +7,15 @@ optimizer, schedule and history belong to the caller, so an interrupted run lose
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from tx_utils._checks import check_positive
 from tx_utils.training.batches import (
     Batch,
     count_targets,
@@ -25,16 +24,16 @@ from tx_utils.training.batches import (
     remaining_batches,
 )
 from tx_utils.training.checkpoints import save_checkpoint
+from tx_utils.training.checks import check_run, check_validation
 from tx_utils.training.early_stopping import EarlyStopping
+from tx_utils.training.evaluation import Loss, evaluate
 from tx_utils.training.history import History
 from tx_utils.training.interrupts import uninterrupted
 from tx_utils.training.progress import progress_bar
 
-Loss = Callable[[Tensor, Tensor], Tensor]  # (output, target) -> a mean over the targets
-
 
 class NonFiniteLossError(ArithmeticError):
-    """The loss became infinite or not a number, so that no update could help."""
+    """The loss or its gradient became infinite or not a number, so that no update could help."""
 
 
 def train_step(
@@ -53,7 +52,8 @@ def train_step(
         The loss before the update, and the gradient's norm before clipping.
 
     Raises:
-        NonFiniteLossError: if the loss is not finite; the model is left as it was.
+        NonFiniteLossError: if the loss or its gradient is not finite; the weights stay as they
+            were.
 
     Example:
         >>> model, batch = nn.Linear(1, 1), (torch.ones(4, 1), torch.ones(4, 1))
@@ -69,57 +69,11 @@ def train_step(
     if not math.isfinite(loss.item()):
         raise NonFiniteLossError(f"the loss is {loss.item()}")
     loss.backward()
-    grad_norm = _grad_norm(model, clip_norm)
+    grad_norm = _grad_norm(optimizer, clip_norm)
+    if not math.isfinite(grad_norm):
+        raise NonFiniteLossError(f"the gradient's norm is {grad_norm}")
     optimizer.step()
     return loss.item(), grad_norm
-
-
-def evaluate(
-    model: nn.Module,
-    loader: Iterable[Batch],
-    loss_fn: Loss,
-    metrics: Mapping[str, Loss] | None = None,
-) -> dict[str, float]:
-    """Measure the model on a data set, learning nothing; dropout is off meanwhile.
-
-    Args:
-        model: Called as `model(*inputs)`.
-        loader: Batches, each the inputs and then the target.
-        loss_fn: A mean over a batch's targets; its `ignore_index`, if it has one, says which
-            targets do not count.
-        metrics: More such means, by name.
-
-    Returns:
-        "loss" and every metric, averaged over all targets that count.
-
-    Raises:
-        ValueError: if the loader yields no batch, or no target counts.
-
-    Example:
-        >>> data = [(torch.zeros(2, 1), torch.zeros(2, 1)), (torch.zeros(1, 1), torch.ones(1, 1))]
-        >>> round(evaluate(nn.Identity(), data, nn.MSELoss())["loss"], 4)  # of three targets
-        0.3333
-    """
-    functions = {"loss": loss_fn, **(metrics or {})}
-    sums, count = dict.fromkeys(functions, 0.0), 0
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            for *inputs, target in on_device(loader, model):
-                output, targets = model(*inputs), count_targets(loss_fn, target)
-                if targets == 0:  # a mean over nothing is not a number
-                    continue
-                for name, function in functions.items():
-                    sums[name] += function(output, target).item() * targets
-                count += targets
-    finally:
-        model.train(was_training)
-    if count == 0:
-        raise ValueError(
-            "the data loader is empty: expected at least one batch with a target that counts"
-        )
-    return {name: value / count for name, value in sums.items()}
 
 
 def train(
@@ -143,7 +97,8 @@ def train(
     """Train until the history holds `epochs` epochs.
 
     Runs on the device that the model is on. Stop it whenever you like: with the same objects,
-    the same call goes on where it stopped, in the middle of an epoch too.
+    the same call goes on where it stopped, in the middle of an epoch too. The numbers are then
+    the same to the last bit on the CPU, if all randomness is torch's.
 
     Args:
         model: Called as `model(*inputs)`; left in training mode.
@@ -156,12 +111,12 @@ def train(
         schedule: Steps once after every optimizer step.
         validation: Batches to evaluate on after each epoch.
         metrics: Means of (output, target) to evaluate besides the loss, by name.
-        early_stopping: Ends training when the validation loss no longer falls. Whenever
-            training ends, the model gets its best weights back.
+        early_stopping: Ends training when the validation loss no longer falls. When the call
+            ends without an error, the model gets its best weights back.
         clip_norm: Longest gradient allowed; None for no limit.
         checkpoint: File that is rewritten after each epoch.
-        on_divergence: What to do at a loss that is not finite: "raise" an error, or "stop"
-            quietly and note the step in `history.diverged_at`.
+        on_divergence: What to do at a loss or gradient that is not finite: "raise" an error, or
+            "stop" quietly and note the step in `history.diverged_at`.
         label: What the progress line calls this run.
         progress: False for no progress line.
 
@@ -169,9 +124,10 @@ def train(
         The history: the one passed in, if any.
 
     Raises:
-        ValueError: if an argument is out of range or lacks another one, or the loader is empty.
-        NonFiniteLossError: if the loss is not finite; it names the step, and the history up to
-            there is kept.
+        ValueError: if an argument is out of range or does not fit the others, or the loader is
+            empty.
+        NonFiniteLossError: if the loss or its gradient is not finite; it names the step, and the
+            history up to there is kept.
 
     Example:
         >>> data = [(torch.ones(4, 1), torch.ones(4, 1))] * 3
@@ -182,7 +138,8 @@ def train(
         (6, True)
     """
     history = History() if history is None else history
-    _check_arguments(epochs, history, validation, metrics, early_stopping, clip_norm, on_divergence)
+    check_run(model, loader, optimizer, schedule, clip_norm, checkpoint, on_divergence, epochs)
+    check_validation(loss_fn, validation, metrics, early_stopping, history)
     history.diverged_at = None
     with progress_bar(label, _total_steps(loader, epochs), history.steps, enabled=progress) as bar:
         while history.epochs < epochs and not (early_stopping and early_stopping.stopped):
@@ -221,6 +178,8 @@ def _epoch(
     started = time.perf_counter()
     for batch in on_device(remaining_batches(loader, history), model):
         targets, learning_rate = count_targets(loss_fn, batch[-1]), optimizer.param_groups[0]["lr"]
+        if targets == 0:
+            raise ValueError(f"step {history.steps + 1}: no target of the batch counts")
         with uninterrupted():
             try:
                 loss, grad_norm = train_step(model, batch, optimizer, loss_fn, clip_norm)
@@ -248,10 +207,11 @@ def _total_steps(loader: Iterable[Batch], epochs: int) -> int | None:
         return None
 
 
-def _grad_norm(model: nn.Module, clip_norm: float | None) -> float:
+def _grad_norm(optimizer: Optimizer, clip_norm: float | None) -> float:
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     if clip_norm is not None:
-        return nn.utils.clip_grad_norm_(model.parameters(), clip_norm).item()
-    grads = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        return nn.utils.clip_grad_norm_(parameters, clip_norm).item()
+    grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
     return nn.utils.get_total_norm(grads).item()
 
 
@@ -260,26 +220,3 @@ def _summary(history: History) -> str:
     if history.validation_loss:
         text += f", validation {history.validation_loss[-1]:.4f}"
     return text + "".join(f", {name} {values[-1]:.3f}" for name, values in history.metrics.items())
-
-
-def _check_arguments(
-    epochs: int,
-    history: History,
-    validation: Iterable[Batch] | None,
-    metrics: Mapping[str, Loss] | None,
-    early_stopping: EarlyStopping | None,
-    clip_norm: float | None,
-    on_divergence: str,
-) -> None:
-    check_positive(epochs=epochs)
-    if validation is None and (metrics or early_stopping is not None):
-        raise ValueError("metrics and early_stopping need validation data, got None")
-    if history.epochs and (validation is None) == bool(history.validation_loss):
-        raise ValueError(
-            f"the history's {history.epochs} epochs were "
-            f"{'' if history.validation_loss else 'not '}validated: go on in the same way"
-        )
-    if clip_norm is not None and not clip_norm > 0.0:
-        raise ValueError(f"clip_norm must be positive, got {clip_norm!r}")
-    if on_divergence not in ("raise", "stop"):
-        raise ValueError(f"on_divergence must be 'raise' or 'stop', got {on_divergence!r}")

@@ -37,21 +37,30 @@ class TokenCrossEntropy(nn.CrossEntropyLoss):
         return super().forward(logits.reshape(-1, logits.size(-1)), target.reshape(-1))
 
 
-def token_accuracy(logits: Tensor, target: Tensor, *, ignore_index: int = -100) -> Tensor:
+class TokenAccuracy:
     """Share of the counted positions whose largest logit is the target's.
 
     Args:
-        logits: One score per class.   (..., num_classes)
-        target: The right class's id.  (...)
-        ignore_index: Positions with this target are not counted.
-
-    Returns:
-        A scalar in [0, 1].
+        ignore_index: Positions with this target are not counted; the same as the loss's.
 
     Example:
         >>> import torch
-        >>> token_accuracy(torch.eye(4), torch.tensor([0, 1, 2, 1])).item()  # 3 of 4
+        >>> TokenAccuracy()(torch.eye(4), torch.tensor([0, 1, 2, 1])).item()  # 3 of 4
         0.75
     """
-    counted = target != ignore_index
-    return (logits.argmax(dim=-1) == target)[counted].float().mean()
+
+    def __init__(self, *, ignore_index: int = -100) -> None:
+        self.ignore_index = ignore_index
+
+    def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Measure the share.
+
+        Args:
+            logits: One score per class.   (..., num_classes)
+            target: The right class's id.  (...)
+
+        Returns:
+            A scalar in [0, 1].
+        """
+        counted = target != self.ignore_index
+        return (logits.argmax(dim=-1) == target)[counted].float().mean()
