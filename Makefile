@@ -37,16 +37,17 @@ evidence: .venv/.reader       ## rerun the ablations over ten seeds; resumes whe
 images: .venv/.reader         ## draw images/*.svg
 	$(BIN)/python tools/draw_images.py
 
-clean:                        ## remove the environment and every cache
+clean:                        ## remove the environment and the caches of the tools
 	rm -rf .venv .mypy_cache .ruff_cache .hypothesis .coverage *.egg-info
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("Python %d.%d found, 3.11 or newer needed: make PYTHON=python3.12 ..." % v[:2])'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 # The stamps make a second call cost seconds: pip runs again only when a requirement changed.
 .venv/.reader: requirements.txt pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@echo "Installing into .venv; the first time this takes a minute or two, and a download."
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -r requirements.txt
 	touch $@
 
 .venv/.test: tests/requirements.txt .venv/.reader
