@@ -143,6 +143,18 @@ def test_without_bias_there_is_none_anywhere() -> None:
     assert names == [f"{part}_proj.weight" for part in ("query", "key", "value", "out")]
 
 
+def test_unless_asked_otherwise_there_are_biases_and_no_mask() -> None:
+    module, (query, key) = parity.randomize(MultiHeadAttention(D_MODEL, H)), queries_and_keys()
+    assert sum("bias" in name for name, _ in module.named_parameters()) == 4
+    parity.assert_close(module(query, key, key), module(query, key, key, None))
+    for ours, expected in zip(
+        scaled_dot_product_attention(query, key, key),
+        scaled_dot_product_attention(query, key, key, torch.ones(T_Q, T_K, dtype=torch.bool)),
+        strict=True,
+    ):
+        parity.assert_close(ours, expected)
+
+
 def test_nothing_is_edited_in_place_or_stored() -> None:
     module, (query, key) = attention(), queries_and_keys()
     mask = parity.mask(B, H, T_Q, T_K)

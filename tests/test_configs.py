@@ -71,7 +71,7 @@ def test_a_gpt_is_pre_norm_always() -> None:
         ({"dropout": 1.0}, "dropout must lie in [0, 1), got 1.0"),
         ({"dropout": -0.1}, "dropout must lie in [0, 1), got -0.1"),
         ({"activation": "swish"}, "activation must be one of relu, gelu, gelu_tanh, got 'swish'"),
-        ({"norm_eps": -1e-5}, "norm_eps must not be negative, got -1e-05"),
+        ({"norm_eps": -1e-5}, "norm_eps must be finite and not negative, got -1e-05"),
     ],
 )
 def test_a_value_out_of_range_is_refused(
@@ -111,5 +111,32 @@ def test_a_value_of_one_models_own_is_refused(
         replace(config, **choice)
 
 
+@both
+def test_an_eps_of_zero_is_allowed(config: TransformerConfig | GPTConfig) -> None:
+    assert replace(config, norm_eps=0.0).norm_eps == 0.0
+
+
 def test_the_last_id_of_the_smaller_vocabulary_may_be_the_padding() -> None:
     assert replace(TRANSFORMER, pad_id=10).pad_id == 10
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"pad_id": 0.5}, "pad_id must be an integer, got 0.5"),
+        ({"pad_id": True}, "pad_id must be an integer, got True"),
+        ({"norm_first": "no"}, "norm_first must be True or False, got 'no'"),
+        ({"tie_weights": 1}, "tie_weights must be True or False, got 1"),
+        ({"scale_embedding": None}, "scale_embedding must be True or False, got None"),
+        ({"norm_eps": float("inf")}, "norm_eps must be finite and not negative, got inf"),
+        ({"norm_eps": "1"}, "norm_eps must be finite and not negative, got '1'"),
+        ({"dropout": "a"}, "dropout must lie in [0, 1), got 'a'"),
+        ({"activation": []}, "activation must be one of relu, gelu, gelu_tanh, got []"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(choice: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        TransformerConfig(9, 9, **choice)
+    if not {"pad_id", "norm_first"} & set(choice):
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            GPTConfig(9, 8, 2, 1, 8, 5, **choice)

@@ -24,6 +24,11 @@ def test_output_and_gradients_equal_torchs_times_the_scale(
     parity.assert_same(ours(ids), twin(ids) * factor, [ours.weight], [twin.weight])
 
 
+def test_embeddings_are_scaled_unless_asked_otherwise() -> None:
+    module, ids = TokenEmbedding(VOCAB, D_MODEL), parity.tokens(B, T, VOCAB)
+    parity.assert_close(module(ids), module.weight[ids] * math.sqrt(D_MODEL), tolerance=1e-6)
+
+
 # Property
 
 
@@ -63,8 +68,9 @@ def test_the_first_and_the_last_id_are_known() -> None:
     ],
 )
 def test_ids_out_of_range_are_refused(ids: list[list[int]], message: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$") as caught:
         TokenEmbedding(VOCAB, D_MODEL)(torch.tensor(ids))
+    assert isinstance(caught.value.__cause__, IndexError)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bool, torch.uint8])

@@ -80,6 +80,22 @@ def test_decoder_layer_and_gradients_equal_torch(choices: dict[str, Any]) -> Non
     parity.assert_same_gradients(layer, twin)
 
 
+@both_layers
+def test_layers_default_to_the_papers_choices_and_torchs_eps(
+    kind: type[EncoderLayer | DecoderLayer],
+) -> None:
+    layer = parity.randomize(kind(D_MODEL, H, D_FF))
+    twin = parity.torch_layer(layer, TransformerConfig(11, 13, D_MODEL, H, d_ff=D_FF))
+    x = parity.tensor(B, T_Q, D_MODEL)
+    more = (x,) if kind is DecoderLayer else ()
+    parity.assert_close(layer(x, *more), twin(x, *more))
+
+
+def test_a_residual_is_post_norm_with_torchs_eps_unless_asked_otherwise() -> None:
+    residual, x = Residual(D_MODEL).double(), parity.tensor(B, T_Q, D_MODEL) * 1e-3
+    parity.assert_close(residual(x, torch.sin), F.layer_norm(x + x.sin(), (D_MODEL,)))
+
+
 @both_orders
 def test_residual_is_its_equation(norm_first: bool) -> None:
     residual = parity.randomize(Residual(D_MODEL, norm_first=norm_first, norm_eps=0.1))
@@ -214,7 +230,7 @@ def test_memory_of_another_width_is_refused() -> None:
         ({"d_ff": 0}, "d_ff must be a positive integer, got 0"),
         ({"dropout": 1.5}, "dropout must lie in [0, 1), got 1.5"),
         ({"activation": "tanh"}, "activation must be one of relu, gelu, gelu_tanh, got 'tanh'"),
-        ({"norm_eps": -1.0}, "eps must not be negative, got -1.0"),
+        ({"norm_eps": -1.0}, "eps must be finite and not negative, got -1.0"),
     ],
 )
 @both_layers

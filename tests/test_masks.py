@@ -58,7 +58,7 @@ def test_a_row_of_padding_allows_nothing() -> None:
     assert not padding_mask(torch.zeros(2, 3, dtype=torch.int64), pad_id=0).any()
 
 
-@pytest.mark.parametrize("length", [0, -1, 2.0, True])
+@pytest.mark.parametrize("length", [0, -1, 2.0, True, "7"])
 def test_causal_mask_refuses_what_is_no_length(length: int) -> None:
     message = f"length must be a positive integer, got {length!r}"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
@@ -76,3 +76,8 @@ def test_padding_mask_refuses_another_number_of_axes(shape: tuple[int, ...]) -> 
     message = re.escape(f"tokens must have shape (B, T), got {shape}")
     with pytest.raises(ValueError, match=f"^{message}$"):
         padding_mask(torch.ones(shape, dtype=torch.int64), pad_id=0)
+
+
+def test_a_pad_id_is_an_integer() -> None:
+    with pytest.raises(ValueError, match=r"^pad_id must be an integer, got 0\.5$"):
+        padding_mask(torch.ones(1, 2, dtype=torch.long), 0.5)  # type: ignore[arg-type]

@@ -28,6 +28,7 @@ from small_models import (
 )
 from tx_utils import (
     GPT,
+    Decoder,
     Encoder,
     GPTConfig,
     Transformer,
@@ -122,6 +123,14 @@ def test_the_encoder_sees_the_order_by_the_positions_alone() -> None:
     model = parity.randomize(Transformer(CONFIG))
     source = parity.tokens(2, 5, VOCAB - 2)
     assert (model.encode(source[:, order]) - model.encode(source)[:, order]).abs().max() > 1e-3
+
+
+def test_the_decoder_without_masks_does_not_see_the_orders() -> None:
+    decoder = parity.randomize(Decoder(CONFIG))
+    x, memory = parity.tensor(2, 5, D_MODEL), parity.tensor(2, 7, D_MODEL, seed=1)
+    order, of_memory = [3, 0, 4, 1, 2], [6, 2, 0, 5, 1, 3, 4]
+    moved = decoder(x[:, order], memory[:, of_memory])
+    parity.assert_close(moved, decoder(x, memory)[:, order])
 
 
 @all_models
@@ -226,6 +235,7 @@ def test_ids_out_of_the_ordinary_are_refused(ids: Tensor, message: str) -> None:
         ((1, 7, 12), SOURCE, "memory (1, 7, 12) does not belong to source (2, 7)"),
         ((2, 7, 11), SOURCE, "memory must have shape (B, T, 12), got (2, 7, 11)"),
         ((2, 7, 12), SOURCE > 0, "token ids must be int64 or int32, got torch.bool"),
+        ((2, 7, 12), SOURCE[0], "tokens must have shape (B, T), got (7,)"),
     ],
 )
 def test_memory_and_source_that_do_not_fit_are_refused(
@@ -251,3 +261,8 @@ def test_the_stacks_linear_layers_start_with_xaviers_initialisation(config: Conf
             # Uniform: nearly at the bound with a hundred entries and more, and never beyond it.
             assert 0.9 * bound < module.weight.abs().max() <= bound, name
             assert abs(module.weight.std() / (bound / math.sqrt(3)) - 1) < 0.2, name
+
+
+def test_source_and_target_come_in_one_batch() -> None:
+    with pytest.raises(ValueError, match=r"^source and target must share .*, got 2 and 1$"):
+        Transformer(CONFIG)(SOURCE, TARGET[:1])

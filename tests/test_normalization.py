@@ -109,8 +109,8 @@ def test_a_constant_token_becomes_the_bias(d_model: int) -> None:
     ("d_model", "eps", "message"),
     [
         (0, 1e-5, "d_model must be a positive integer, got 0"),
-        (7, -1e-5, "eps must not be negative, got -1e-05"),
-        (7, math.nan, "eps must not be negative, got nan"),
+        (7, -1e-5, "eps must be finite and not negative, got -1e-05"),
+        (7, math.nan, "eps must be finite and not negative, got nan"),
     ],
 )
 def test_sizes_out_of_range_are_refused(d_model: int, eps: float, message: str) -> None:

@@ -4,6 +4,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import FrozenInstanceError
 from itertools import permutations, product
 
 import numpy as np
@@ -219,9 +220,16 @@ def test_floors_follow_the_sizes() -> None:
 
 def test_every_name_of_the_default_task_has_a_word() -> None:
     assert len(NAMES) == len(set(NAMES)) == AddressBook().num_names
+    assert all(name.isalpha() and name.istitle() for name in NAMES)
+    assert "".join(name[0] for name in NAMES) == "ABCDEFGHIJKLMNOP"  # an initial is enough
 
 
 # Border
+
+
+def test_a_task_is_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        AddressBook().people = 5  # type: ignore[misc]
 
 
 def test_the_smallest_circle_has_two_people() -> None:

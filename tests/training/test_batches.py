@@ -11,7 +11,13 @@ from torch.utils.data import DataLoader, TensorDataset
 from toy_runs import FreshSamples, plain
 
 from tx_utils import History
-from tx_utils.training.batches import Batch, count_targets, on_device, remaining_batches
+from tx_utils.training.batches import (
+    Batch,
+    count_targets,
+    note_shuffling,
+    on_device,
+    remaining_batches,
+)
 
 
 def loader_of(count: int, own_generator: bool) -> DataLoader[Any]:
@@ -77,15 +83,28 @@ def test_fresh_samples_are_told_the_epoch_before_it_begins() -> None:
         history.close_epoch({})
 
 
-def test_batches_go_to_where_the_model_is() -> None:
-    class Scale(nn.Module):
-        """A model without parameters."""
+class Scale(nn.Module):
+    """A model without parameters."""
 
+
+def test_batches_go_to_where_the_model_is() -> None:
     source: list[Batch] = [(torch.ones(2), torch.ones(3), torch.ones(5))]
     for model, device in ((nn.Linear(2, 3, device="meta"), "meta"), (Scale(), "cpu")):
         ((*inputs, target),) = on_device(source, model)
         assert {tensor.device.type for tensor in (*inputs, target)} == {device}
         assert [tensor.numel() for tensor in (*inputs, target)] == [2, 3, 5]
+
+
+def test_a_model_without_parameters_reads_its_batches_on_the_cpu() -> None:
+    class Traveller:
+        """Tells where it was sent."""
+
+        def to(self, device: torch.device) -> torch.device:
+            return device
+
+    batch: Any = (Traveller(), Traveller())
+    sent: list[Any] = list(on_device([batch], Scale()))
+    assert sent == [[torch.device("cpu")] * 2]
 
 
 @settings(deadline=None, max_examples=50)
@@ -107,9 +126,23 @@ def test_the_loader_itself_may_be_any_iterable() -> None:
     assert count_targets(plain_loss, batches[0][-1]) == 6
 
 
+def test_a_loader_that_does_not_shuffle_may_follow_one_that_does() -> None:
+    shuffling, history = loader_of(5, own_generator=True), History()
+    list(remaining_batches(shuffling, history))
+    take_step(history)
+    history.close_epoch({})
+    note_shuffling(shuffling, history)
+    batches: list[Batch] = [(torch.ones(2), torch.ones(2))] * 3
+    assert len(list(remaining_batches(batches, history))) == 3
+
+
 def test_a_loader_that_got_shorter_meanwhile_is_named_in_the_error() -> None:
     history = History()
     for _ in range(3):
         take_step(history)
-    with pytest.raises(ValueError, match="3"):
+    message = (
+        "the data loader has fewer batches than the 3 steps that its current epoch "
+        "had before the interruption: go on with the same data"
+    )
+    with pytest.raises(ValueError, match=f"^{message}$"):
         remaining_batches([(torch.ones(2), torch.ones(2))] * 2, history)

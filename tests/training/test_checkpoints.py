@@ -136,8 +136,8 @@ def test_a_file_from_another_device_loads_where_that_device_is_missing(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, loaded = nn.Linear(2, 3), nn.Linear(2, 3)
-    # The name that torch writes for the weights of a model on the eighth GPU.
-    monkeypatch.setattr(torch.serialization, "location_tag", lambda _: "cuda:7")
+    # The name that torch writes beside the weights of a model on the hundredth GPU.
+    monkeypatch.setattr(torch.serialization, "location_tag", lambda _: "cuda:99")
     save_checkpoint(path, model)
     with pytest.raises(RuntimeError, match="CUDA"):
         torch.load(path)
@@ -155,6 +155,16 @@ def test_parts_of_the_file_may_be_left_out(path: Path) -> None:
     assert plain(other.model.state_dict()) == plain(run.model.state_dict())
     assert other.early_stopping.best_loss == run.early_stopping.best_loss
     assert other.optimizer.state_dict()["state"] == {}
+
+
+def test_the_name_of_the_models_class_may_change(path: Path) -> None:
+    class Renamed(nn.Linear):
+        """Its weights are those of its base."""
+
+    model, loaded = nn.Linear(2, 3), Renamed(2, 3)
+    save_checkpoint(path, model)
+    load_checkpoint(path, loaded)
+    assert plain(loaded.state_dict()) == plain(model.state_dict())
 
 
 def test_the_settings_of_early_stopping_are_the_callers(path: Path) -> None:
@@ -192,6 +202,15 @@ def test_a_crash_while_saving_leaves_the_old_file_and_nothing_else(
         save_checkpoint(path, *run.parts())
     assert os.listdir(path.parent) == [path.name]
     assert path.read_bytes() == old
+
+
+def test_the_whole_file_is_written_before_it_takes_its_name(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: sizes.append(os.fstat(descriptor).st_size))
+    save_checkpoint(path, nn.Linear(1, 1))
+    assert sizes == [path.stat().st_size]
 
 
 def test_a_saved_file_lies_alone_in_its_folder(path: Path) -> None:

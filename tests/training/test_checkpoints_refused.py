@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def assert_refused(path: Path, run: ToyRun, *words: str) -> None:
+def assert_refused(path: Path, run: ToyRun, *words: str) -> ValueError:
     """Loading explains itself in those words, and leaves every part of the run as it was."""
     before = run.state(), plain(random_state()), run.model.training
     with pytest.raises(ValueError, match=path.name) as caught:
@@ -35,6 +35,7 @@ def assert_refused(path: Path, run: ToyRun, *words: str) -> None:
     for word in words:
         assert word in str(caught.value)
     assert (run.state(), plain(random_state()), run.model.training) == before
+    return caught.value
 
 
 def trained() -> ToyRun:
@@ -47,7 +48,8 @@ def trained() -> ToyRun:
 def test_a_file_cut_off_anywhere_is_damaged(path: Path, part: float) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: int(part * len(content))])
-    assert_refused(path, trained(), "damaged")
+    error = assert_refused(path, trained(), f"{path} is damaged or no checkpoint")
+    assert error.__cause__ is not None  # what torch has to say about it
 
 
 def write_zip(path: Path) -> None:
@@ -73,12 +75,31 @@ def test_a_foreign_file_is_no_checkpoint(path: Path, kind: str) -> None:
     assert_refused(path, run, "checkpoint")
 
 
+def test_a_file_of_a_later_format_is_refused(path: Path) -> None:
+    content = torch.load(path) | {"format": "tx_utils checkpoint 2"}
+    torch.save(content, path)
+    message = f"{path} is not a checkpoint: expected the format 'tx_utils checkpoint 1'"
+    assert_refused(path, trained(), message)
+
+
 def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
     run = trained()
     before = run.state(), plain(random_state())
     with pytest.raises(FileNotFoundError, match=r"missing\.pt"):
         load_checkpoint(tmp_path / "missing.pt", *run.parts())
     assert (run.state(), plain(random_state())) == before
+
+
+@pytest.mark.parametrize("kind", [IsADirectoryError, PermissionError])
+def test_a_file_that_cannot_be_opened_is_not_called_damaged(
+    path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[OSError]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise kind(path)
+
+    monkeypatch.setattr(torch, "load", refuse)  # root, in a container, may open everything
+    with pytest.raises(kind, match=path.name):
+        load_checkpoint(path, *trained().parts())
 
 
 @pytest.mark.parametrize(
@@ -109,11 +130,8 @@ def test_another_models_weights_are_named_with_both_shapes(path: Path) -> None:
     run.model = nn.Sequential(nn.Linear(FEATURES, 11), nn.Dropout(0.3), nn.Linear(11, 5))
     assert_refused(path, run, "0.weight", "(7, 3)", "(11, 3)", "2.weight", "(5, 7)", "(5, 11)")
     run.model = nn.Sequential(nn.Linear(FEATURES, 7), nn.Dropout(0.3))
-    assert_refused(
-        path,
-        run,
-        "2.bias: file (5,), model None; 2.weight: file (5, 7), model None",
-    )
+    shapes = "2.bias: file (5,), model None; 2.weight: file (5, 7), model None"
+    assert_refused(path, run, f"{path} belongs to another model: {shapes}")
     run.model = nn.Sequential(*toy_run().model, nn.Linear(5, 2))
     assert_refused(path, run, "3.weight", "None", "(2, 5)")
 
@@ -122,6 +140,7 @@ def test_another_models_weights_are_named_with_both_shapes(path: Path) -> None:
 class Config:
     width: int = 3
     causal: bool = True
+    activation: str = "relu"
 
 
 class Configured(nn.Sequential):
@@ -140,6 +159,8 @@ def test_another_config_is_named_field_by_field(path: Path) -> None:
     assert_refused(path, run, "config", "causal is True, not False")
     run.model = Configured(Config(width=2, causal=False))
     assert_refused(path, run, "config: width is 3, not 2, causal is True, not False")
+    run.model = Configured(Config(activation="gelu"))
+    assert_refused(path, run, "config: activation is 'relu', not 'gelu'")
     run.model = nn.Sequential(nn.Linear(3, 5))
     assert_refused(path, run, "config", "width is 3, not None")
     save_checkpoint(path, *run.parts())
@@ -167,9 +188,10 @@ def test_another_kind_of_optimizer_or_schedule_is_named(path: Path) -> None:
 def test_an_optimizer_over_other_parameters_is_named(path: Path) -> None:
     run = trained()
     run.optimizer = Adam(list(run.model.parameters())[:3])
-    assert_refused(path, run, "[4]", "[3]")
+    found = f"{path} belongs to an optimizer over [4] parameters a group"
+    assert_refused(path, run, f"{found}, not [3]")
     run.optimizer = Adam([{"params": [weight]} for weight in run.model.parameters()])
-    assert_refused(path, run, "[4]", "[1, 1, 1, 1]")
+    assert_refused(path, run, f"{found}, not [1, 1, 1, 1]")
 
 
 @pytest.mark.parametrize("missing", ["optimizer", "schedule", "early_stopping"])
@@ -178,4 +200,17 @@ def test_a_part_that_is_not_in_the_file_is_named(path: Path, missing: str) -> No
     names = ("optimizer", "schedule", "history", "early_stopping")
     parts = dict(zip(names, run.parts()[1:], strict=True))
     save_checkpoint(path, run.model, **{**parts, missing: None})
-    assert_refused(path, run, f"holds no {missing}")
+    assert_refused(path, run, f"{path} holds no {missing}, but one was given to load into")
+
+
+def test_moments_of_other_parameters_are_refused(tmp_path: Path) -> None:
+    """The same number of parameters in another order would load, and fail in the next step."""
+    model = nn.Linear(3, 2)
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    save_checkpoint(tmp_path / "run.pt", model, optimizer)
+    turned = torch.optim.Adam([model.bias, model.weight])
+    with pytest.raises(ValueError, match=r"exp_avg of number 0 is \(2, 3\), not \(2,\)$"):
+        load_checkpoint(tmp_path / "run.pt", model, turned)
+    assert turned.state_dict()["state"] == {}

@@ -89,11 +89,14 @@ def test_each_device_that_is_there_keeps_its_random_state(
     assert repr(devices.set) == repr({name: expected[name] for name in present})
 
 
-def test_a_state_from_another_machine_sets_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    Devices(monkeypatch, "cuda", "mps")
+@pytest.mark.parametrize(("there", "here"), [(("cuda", "mps"), ()), ((), ("cuda", "mps"))])
+def test_a_state_from_another_machine_sets_what_is_there(
+    monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...], here: tuple[str, ...]
+) -> None:
+    Devices(monkeypatch, *there)
     state = random_state()
     first = draw()
-    devices = Devices(monkeypatch)
+    devices = Devices(monkeypatch, *here)
     set_random_state(state)
     assert devices.set == {}
     assert draw() == first
@@ -106,7 +109,7 @@ def test_the_state_is_a_copy() -> None:
     assert torch.equal(state["torch"], before)
 
 
-@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "7", None])
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "7", None, True])
 def test_a_seed_is_a_whole_number_below_two_to_the_32(seed: Any) -> None:
     state = torch.get_rng_state()
     with pytest.raises(ValueError, match=rf"seed must be .*2\*\*32.* got {seed!r}"):

@@ -46,6 +46,12 @@ def test_steps_and_epochs_are_counted(epochs: list[Steps], unfinished: Steps) ->
     assert history.epoch_end == [sum(map(len, epochs[: n + 1])) for n in range(len(epochs))]
 
 
+def test_a_new_history_holds_nothing() -> None:
+    history = History()
+    assert (history.steps, history.epochs, history.steps_into_epoch) == (0, 0, 0)
+    assert history.diverged_at is None
+
+
 def test_every_number_of_a_step_is_kept() -> None:
     history = History()
     history.add_step(2.0, targets=3, learning_rate=0.5, grad_norm=7.0, seconds=0.25)
@@ -89,6 +95,11 @@ def test_two_histories_share_nothing() -> None:
     first.metrics["accuracy"] = [1.0]
     first.random_state["step_end"] = 1
     assert second == History()
+
+
+def test_losses_without_their_targets_are_not_averaged() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        History(step_loss=[1.0, 2.0], step_targets=[3]).close_epoch({})
 
 
 def test_an_epoch_without_a_step_cannot_be_closed() -> None:

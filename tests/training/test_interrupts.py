@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from types import FrameType
 
 import pytest
 
@@ -24,6 +25,28 @@ def test_a_second_interrupt_takes_effect_at_once() -> None:
         signal.raise_signal(signal.SIGINT)
         done.append("two")
     assert done == ["one"]
+
+
+def test_a_handler_of_the_callers_own_hears_each_interrupt_and_where_it_fell() -> None:
+    heard = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        heard.append((number, frame and frame.f_code.co_name))
+
+    def first() -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    def second() -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        with uninterrupted():
+            first()
+            second()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert heard == [(signal.SIGINT, "second"), (signal.SIGINT, "first")]
 
 
 def test_the_handler_that_was_there_comes_back_even_after_an_error() -> None:

@@ -1,7 +1,7 @@
 """The training loop against one written by hand, bit by bit."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from torch.nn.utils import clip_grad_norm_, parameters_to_vector
 from torch.optim import SGD, Adam
 from toy_runs import KINDS, Pairs, ToyRun, plain, samples, toy_run
 
-from tx_utils import TokenCrossEntropy, evaluate, token_accuracy, train, train_step
+from tx_utils import TokenAccuracy, TokenCrossEntropy, evaluate, train, train_step
 
 BY_HAND = ("loss", "targets", "rate", "norm")
 
@@ -94,6 +94,38 @@ def test_nothing_is_clipped_unless_asked_for(scale: float) -> None:
     assert (noted, step) == pytest.approx((norm, norm), rel=1e-3)
 
 
+def test_the_noted_learning_rate_is_the_first_groups() -> None:
+    model = nn.Linear(3, 5)
+    groups: list[dict[str, Any]] = [
+        {"params": [model.weight], "lr": 0.5},
+        {"params": [model.bias], "lr": 0.25},
+    ]
+    batches = [samples(torch.Generator(), 4)] * 2
+    history = train(model, batches, SGD(groups), nn.CrossEntropyLoss(), epochs=1)
+    assert history.learning_rate == [0.5, 0.5]
+
+
+def test_training_clips_nothing_unless_asked_for() -> None:
+    model, (x, target) = nn.Linear(3, 5), samples(torch.Generator(), 4)
+    before = parameters_to_vector(model.parameters()).detach().clone()
+    optimizer, loss_fn = SGD(model.parameters(), lr=0.5), nn.CrossEntropyLoss()
+    history = train(model, [(1000.0 * x, target)], optimizer, loss_fn, epochs=1)
+    step = parameters_to_vector(model.parameters()).detach() - before
+    assert history.grad_norm[0] > 10.0
+    assert step.norm().item() == pytest.approx(0.5 * history.grad_norm[0], rel=1e-3)
+
+
+@pytest.mark.parametrize("clip_norm", [None, 1e3])
+def test_frozen_parameters_stay_and_count_nothing(clip_norm: float | None) -> None:
+    model, batch = nn.Linear(3, 5), samples(torch.Generator(), 4)
+    frozen = model.bias.requires_grad_(False).clone()
+    optimizer, loss_fn = SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss()
+    (gradient,) = torch.autograd.grad(loss_fn(model(batch[0]), batch[1]), [model.weight])
+    _, noted = train_step(model, batch, optimizer, loss_fn, clip_norm)
+    assert noted == pytest.approx(gradient.norm().item())
+    assert torch.equal(model.bias, frozen)
+
+
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=5), st.integers(0, 99))
 def test_evaluating_in_batches_equals_evaluating_at_once(sizes: list[int], seed: int) -> None:
@@ -104,7 +136,7 @@ def test_evaluating_in_batches_equals_evaluating_at_once(sizes: list[int], seed:
     batches = list(zip(x.split(sizes), target.split(sizes), strict=True))
 
     def accuracy(logits: Tensor, target: Tensor) -> Tensor:
-        return token_accuracy(logits, target, ignore_index=0)
+        return TokenAccuracy(ignore_index=0)(logits, target)
 
     results = evaluate(model, batches, loss_fn, {"accuracy": accuracy})
     assert set(results) == {"loss", "accuracy"}
@@ -131,7 +163,9 @@ def test_a_batch_in_which_nothing_counts_does_not_change_the_average() -> None:
     model, loss_fn = nn.Linear(3, 4), TokenCrossEntropy(ignore_index=0)
     batch = (torch.randn(2, 3), torch.tensor([1, 2]))
     padding = (torch.randn(2, 3), torch.tensor([0, 0]))
-    assert evaluate(model, [batch, padding], loss_fn) == evaluate(model, [batch], loss_fn)
+    expected = evaluate(model, [batch], loss_fn)
+    assert evaluate(model, [batch, padding], loss_fn) == expected
+    assert evaluate(model, [padding, batch], loss_fn) == expected
 
 
 class Watched(nn.Linear):
@@ -178,7 +212,7 @@ def test_each_epoch_trains_in_training_mode_and_validates_without() -> None:
 
 def test_metrics_are_kept_epoch_by_epoch() -> None:
     run = toy_run()
-    history = run.train(3, metrics={"accuracy": token_accuracy, "again": run.loss_fn})
+    history = run.train(3, metrics={"accuracy": TokenAccuracy(), "again": run.loss_fn})
     assert history.metrics["again"] == history.validation_loss
     assert len(history.metrics["accuracy"]) == history.epochs == 3
 
@@ -209,10 +243,26 @@ def test_batches_are_sent_to_the_models_device() -> None:
     assert train(model, batches, optimizer, loss_fn, epochs=1, validation=batches).steps == 1
 
 
-def test_each_step_is_timed() -> None:
-    history = toy_run().train(2)
-    assert len(history.seconds) == history.steps
-    assert all(seconds > 0.0 for seconds in history.seconds)
+def test_each_step_is_timed_with_the_loading_of_its_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+
+    def wait(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    class SlowLoader:
+        def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+            for seconds in (4.0, 8.0):
+                wait(seconds)
+                yield samples(torch.Generator(), 4)
+
+    model = nn.Linear(3, 5)
+    model.register_forward_pre_hook(lambda model, _: wait(1.0 if model.training else 100.0))
+    optimizer, loss_fn = SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss()
+    held_out = [samples(torch.Generator(), 4)]
+    history = train(model, SlowLoader(), optimizer, loss_fn, epochs=2, validation=held_out)
+    assert history.seconds == [5.0, 9.0] * 2
 
 
 @pytest.mark.parametrize("optimizer", [SGD, Adam])
@@ -229,7 +279,7 @@ def test_a_small_task_is_learnt(optimizer: Callable[..., Any]) -> None:
         TokenCrossEntropy(),
         epochs=5,
         validation=batches[:1],
-        metrics={"accuracy": token_accuracy},
+        metrics={"accuracy": TokenAccuracy()},
     )
     assert history.step_loss[0] > 2.0
     assert history.validation_loss[-1] < 0.2

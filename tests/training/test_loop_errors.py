@@ -15,8 +15,8 @@ from tx_utils import (
     EarlyStopping,
     History,
     NonFiniteLossError,
+    TokenAccuracy,
     evaluate,
-    token_accuracy,
     train,
     train_step,
 )
@@ -56,9 +56,13 @@ def stopped_before(step: int) -> dict[str, Any]:
 def test_a_loss_that_is_not_finite_ends_training_before_it_can_do_harm(step: int) -> None:
     for value in NOT_FINITE:
         run = spoilt_run(step, value)
-        with pytest.raises(NonFiniteLossError, match=rf"the loss is .* in step {step};") as caught:
+        with pytest.raises(NonFiniteLossError) as caught:
             run.train(3)
-        assert str(value).lstrip("-") in str(caught.value)
+        assert str(caught.value) == (
+            f"the loss is {value} in step {step}; the history before it is kept. "
+            "A lower learning rate, a warm-up or gradient clipping may help"
+        )
+        assert caught.value.__suppress_context__  # it is told once
         assert run.state() == stopped_before(step)
         assert run.history.steps == step - 1
 
@@ -108,10 +112,10 @@ def test_one_step_alone_refuses_such_a_loss_too() -> None:
         ({"clip_norm": -1.0}, "clip_norm must be positive, got -1.0"),
         ({"clip_norm": math.nan}, "clip_norm must be positive, got nan"),
         ({"on_divergence": "ignore"}, "on_divergence must be 'raise' or 'stop', got 'ignore'"),
-        ({"validation": None}, "need validation data, got None"),
+        ({"validation": None}, "metrics and early_stopping need validation data, got None"),
         (
-            {"validation": None, "early_stopping": None, "metrics": {"a": token_accuracy}},
-            "need validation data, got None",
+            {"validation": None, "early_stopping": None, "metrics": {"a": TokenAccuracy()}},
+            "metrics and early_stopping need validation data, got None",
         ),
     ],
 )
@@ -120,7 +124,7 @@ def test_arguments_out_of_range_are_refused_before_anything_happens(
 ) -> None:
     run = toy_run()
     before = run.state()
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=f"^{words}$"):
         run.train(**{"epochs": 2, **arguments})
     assert run.state() == before
 
@@ -140,18 +144,20 @@ def test_an_empty_loader_is_refused() -> None:
     run = toy_run()
     before = run.state()
     run.loader = []  # type: ignore[assignment]
-    with pytest.raises(ValueError, match="loader is empty: expected at least one batch an epoch"):
+    message = "the data loader is empty: expected at least one batch"
+    with pytest.raises(ValueError, match=f"^{message} an epoch$"):
         run.train()
     assert run.state() == before
-    with pytest.raises(ValueError, match="loader is empty: expected at least one batch"):
+    with pytest.raises(ValueError, match=f"^{message} with a target that counts$"):
         evaluate(run.model, [], run.loss_fn)
 
 
 def test_a_loader_that_can_be_read_only_once_lasts_one_epoch() -> None:
     run = toy_run()
     run.loader = iter(list(run.loader))  # type: ignore[assignment]
-    with pytest.raises(ValueError, match="loader is empty"):
+    with pytest.raises(ValueError, match="must start again every epoch, got a list_iterator"):
         run.train(2)
+    run.train(1)
     assert run.history.epochs == 1
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from tx_utils import TokenCrossEntropy, token_accuracy
+from tx_utils import TokenAccuracy, TokenCrossEntropy
 
 B, T, V = 2, 5, 7
 
@@ -60,9 +60,9 @@ def test_label_smoothing_moves_a_share_of_the_target_to_all_tokens() -> None:
 def test_accuracy_is_the_share_of_hits() -> None:
     logits = torch.eye(V)[torch.tensor([[1, 2, 3], [4, 5, 6]])]
     target = torch.tensor([[1, 2, 0], [4, 0, 0]])
-    assert token_accuracy(logits, target).item() == 0.5
-    assert token_accuracy(logits, target, ignore_index=0).item() == 1.0
-    assert token_accuracy(logits, target, ignore_index=4).item() == pytest.approx(2 / 5)
+    assert TokenAccuracy()(logits, target).item() == 0.5
+    assert TokenAccuracy(ignore_index=0)(logits, target).item() == 1.0
+    assert TokenAccuracy(ignore_index=4)(logits, target).item() == pytest.approx(2 / 5)
 
 
 @settings(deadline=None, max_examples=40)
@@ -74,11 +74,20 @@ def test_ignored_positions_change_neither_loss_nor_accuracy(seed: int, ignored: 
     changed = torch.where(here[..., None], logits.flip(-1) * 9.0, logits)
     loss_fn = TokenCrossEntropy(ignore_index=ignored)
     assert_close(loss_fn(changed, target), loss_fn(logits, target))
-    hits = [token_accuracy(scores, target, ignore_index=ignored) for scores in (changed, logits)]
+    hits = [TokenAccuracy(ignore_index=ignored)(scores, target) for scores in (changed, logits)]
     assert_close(*hits)
     (grad,) = torch.autograd.grad(loss_fn(logits, target), logits)
     assert not grad[here].any()
     assert grad[~here].all()
+
+
+def test_the_loss_and_the_accuracy_ignore_the_same_id_unless_told_another() -> None:
+    logits, target = torch.eye(V)[None], torch.arange(V)[None].clone()
+    target[0, :3] = torch.nn.CrossEntropyLoss().ignore_index
+    assert TokenAccuracy()(logits, target).item() == 1.0
+    assert_close(
+        TokenCrossEntropy()(logits, target), TokenCrossEntropy()(logits[:, 3:], target[:, 3:])
+    )
 
 
 def test_a_strided_view_of_the_logits_is_fine() -> None:
@@ -103,5 +112,5 @@ def test_following_the_gradient_finds_the_targets() -> None:
     for _ in range(20):
         (grad,) = torch.autograd.grad(TokenCrossEntropy()(logits, target), logits)
         logits = (logits - 30.0 * grad).detach().requires_grad_()
-    assert token_accuracy(logits, target).item() == 1.0
+    assert TokenAccuracy()(logits, target).item() == 1.0
     assert TokenCrossEntropy()(logits, target).item() < 0.1

@@ -6,9 +6,10 @@ from contextlib import redirect_stdout
 from typing import Any, cast
 
 import pytest
+from torch import nn
 from toy_runs import Alarm, ToyRun, toy_run
 
-from tx_utils import History, token_accuracy
+from tx_utils import History, TokenAccuracy
 from tx_utils.training.progress import progress_bar
 
 
@@ -40,13 +41,13 @@ def states(stream: io.StringIO) -> list[str]:
 
 
 def test_the_last_state_says_what_ran_how_far_and_how_well(watched: io.StringIO) -> None:
-    history = train_before(
-        watched, toy_run(), 3, label="post-norm", metrics={"accuracy": token_accuracy}
-    )
+    metrics = {"accuracy": TokenAccuracy(), "again": nn.CrossEntropyLoss()}
+    history = train_before(watched, toy_run(), 3, label="post-norm", metrics=metrics)
     assert re.fullmatch(
         rf"post-norm: \|.{{24}}\| 6/6 steps, loss {history.train_loss[-1]:.4f}, "
         rf"validation {history.validation_loss[-1]:.4f}, "
-        rf"accuracy {history.metrics['accuracy'][-1]:.3f} \[\d\d:\d\d\]\n",
+        rf"accuracy {history.metrics['accuracy'][-1]:.3f}, "
+        rf"again {history.validation_loss[-1]:.3f} \[\d\d:\d\d\]\n",
         states(watched)[-1],
     )
 
@@ -64,6 +65,18 @@ def test_it_is_one_line(watched: io.StringIO) -> None:
     text = watched.getvalue()
     assert text.count("\n") == 1
     assert text.endswith("\n")
+
+
+def test_it_is_rewritten_about_four_times_a_second(
+    watched: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("tqdm.std.time", lambda: now)
+    with redirect_stdout(watched), progress_bar("training", 500, 0, enabled=True) as bar:
+        for _ in range(500):
+            now += 0.01
+            bar.update()
+    assert len(states(watched)) == pytest.approx(4 * now, abs=3)
 
 
 def test_a_second_call_goes_on_counting(watched: io.StringIO) -> None:
@@ -91,7 +104,7 @@ def test_it_can_be_switched_off(watched: io.StringIO) -> None:
 
 
 def test_a_log_stays_empty(capsys: pytest.CaptureFixture[str]) -> None:
-    toy_run().train(metrics={"accuracy": token_accuracy})
+    toy_run().train(metrics={"accuracy": TokenAccuracy()})
     with progress_bar("training", total=None, done=0, enabled=True) as bar:
         bar.update()
     assert capsys.readouterr() == ("", "")
