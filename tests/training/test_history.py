@@ -105,3 +105,12 @@ def test_losses_without_their_targets_are_not_averaged() -> None:
 def test_an_epoch_without_a_step_cannot_be_closed() -> None:
     with pytest.raises(ZeroDivisionError):
         History().close_epoch({})
+
+
+def test_it_is_shown_in_one_line_however_long_it_is() -> None:
+    history = History()
+    assert repr(history) == "<History: 0 epochs, 0 steps>"
+    for _ in range(1000):
+        history.add_step(0.123456, targets=1, learning_rate=0.1, grad_norm=1.0, seconds=0.1)
+    history.close_epoch({"loss": 2.0})
+    assert repr(history) == "<History: 1 epochs, 1000 steps, loss 0.1235, validation 2>"

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """What a training run has measured so far. It grows while `train` runs.
 
@@ -25,8 +25,8 @@ class History:
         >>> history = History()
         >>> history.add_step(2.0, targets=8, learning_rate=0.1, grad_norm=1.0, seconds=0.01)
         >>> history.close_epoch({})
-        >>> history.steps, history.epochs, history.train_loss
-        (1, 1, [2.0])
+        >>> history
+        <History: 1 epochs, 1 steps, loss 2>
     """
 
     step_loss: list[float] = field(default_factory=list)
@@ -39,7 +39,14 @@ class History:
     validation_loss: list[float] = field(default_factory=list)
     metrics: dict[str, list[float]] = field(default_factory=dict)
     diverged_at: int | None = None
-    random_state: dict[str, Any] = field(default_factory=dict, repr=False)
+    random_state: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """One line, since a cell that ends with `train(...)` shows it."""
+        text = f"{self.epochs} epochs, {self.steps} steps"
+        text += f", loss {self.train_loss[-1]:.4g}" if self.train_loss else ""
+        text += f", validation {self.validation_loss[-1]:.4g}" if self.validation_loss else ""
+        return f"<History: {text}>"
 
     @property
     def steps(self) -> int:
