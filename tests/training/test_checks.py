@@ -79,6 +79,22 @@ def test_a_metric_may_neither_hide_the_loss_nor_count_its_padding() -> None:
     assert scores["a"] == 1.0
 
 
+@pytest.mark.parametrize(
+    "metrics", [{"loss": TokenAccuracy()}, {"accuracy": TokenAccuracy(ignore_index=0)}]
+)
+def test_metrics_that_do_not_fit_are_refused_before_the_first_step(metrics: dict[str, Any]) -> None:
+    run = toy_run()
+    run.loss_fn = TokenCrossEntropy()
+    with pytest.raises(ValueError, match=r"another name than 'loss'|must ignore the targets"):
+        run.train(metrics=metrics)
+    assert run.history.steps == 0
+
+
+def test_a_checkpoint_may_go_where_there_is_a_folder(tmp_path: Path) -> None:
+    toy_run().train(1, checkpoint=tmp_path / "run.pt")
+    assert (tmp_path / "run.pt").exists()
+
+
 @pytest.mark.parametrize("batch", [torch.zeros(2, 3), {"x": torch.zeros(2)}, (torch.zeros(2),)])
 def test_a_batch_is_its_inputs_and_its_target(batch: Any) -> None:
     run = toy_run()

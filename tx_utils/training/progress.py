@@ -22,7 +22,6 @@ def progress_bar(label: str, total: int | None, done: int, *, enabled: bool) -> 
         total=total,
         initial=done,
         desc=label,
-        unit="step",
         file=sys.stdout,
         disable=not (enabled and _is_watched()),
         mininterval=0.25,
