@@ -64,6 +64,8 @@ def test_metrics_stay_the_same_from_call_to_call() -> None:
     run.train(1, metrics={"accuracy": TokenAccuracy()})
     with pytest.raises(ValueError, match=r"has the metrics \['accuracy'\]: .*, got \[\]$"):
         run.train(2)
+    with pytest.raises(ValueError, match=r"go on with the same, got \['other'\]$"):
+        run.train(2, metrics={"other": TokenAccuracy()})
     run.train(2, metrics={"accuracy": TokenAccuracy()})
     assert len(run.history.metrics["accuracy"]) == 2
 
