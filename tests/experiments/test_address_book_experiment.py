@@ -23,6 +23,7 @@ from tx_utils.experiments.address_book import (
     TiedAttention,
     UniformAttention,
 )
+from tx_utils.experiments.recipe import measure
 from tx_utils.tasks import fixed_loader, friend_positions
 
 B, T, D_MODEL, D_HEAD = 2, 5, 7, 3
@@ -193,7 +194,7 @@ def test_a_run_is_the_same_for_its_seed_and_another_for_another(variant: str) ->
 def test_measure_is_a_plain_mean_over_the_test_set() -> None:
     torch.manual_seed(0)
     model = AddressBookModel(Alone(D_MODEL), D_MODEL)
-    result = address_book.measure(model, History(train_loss=[5.0], epoch_end=[7]))
+    result = measure(model, TASK.sample, SETTINGS, History(train_loss=[5.0], epoch_end=[7]))
     loader = fixed_loader(TASK.sample, size=2048, batch_size=2048, seed=1_000_000)
     ((tokens, target),) = loader
     logits = model(tokens)

@@ -7,37 +7,25 @@ serving as key; and a network that works on each token alone.
 
 from dataclasses import asdict, dataclass
 
-from torch import Tensor, nn, optim
+from torch import Tensor, nn
 
 from tx_utils.attention import scaled_dot_product_attention
 from tx_utils.experiments.evidence import Experiment, Result
-from tx_utils.tasks import AddressBook, fixed_loader, fresh_loader
-from tx_utils.training import (
-    History,
-    TokenAccuracy,
-    TokenCrossEntropy,
-    evaluate,
-    seed_everything,
-    train,
-)
+from tx_utils.experiments.recipe import Recipe, fit, measure
+from tx_utils.tasks import AddressBook
+from tx_utils.training import History, seed_everything
 
 TASK = AddressBook()
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class Settings(Recipe):
     """What lesson 01's training runs have in common."""
 
     d_model: int = 32
-    batch_size: int = 64
-    batches_per_epoch: int = 20
-    epochs: int = 30
-    learning_rate: float = 3e-3
-    test_size: int = 2048
-    test_seed: int = 1_000_000
 
 
-SETTINGS = Settings()
+SETTINGS = Settings(batch_size=64, batches_per_epoch=20, epochs=30, learning_rate=3e-3)
 
 
 class SelfAttention(nn.Module):
@@ -133,23 +121,8 @@ def run(variant: str, seed: int) -> tuple[AddressBookModel, History, Result]:
     """Train one variant from one seed, exactly as the lesson does in the open."""
     seed_everything(seed)
     model = AddressBookModel(MIXERS[variant](SETTINGS.d_model), SETTINGS.d_model)
-    loader = fresh_loader(
-        TASK.sample, batch_size=SETTINGS.batch_size, batches=SETTINGS.batches_per_epoch, seed=seed
-    )
-    optimizer = optim.Adam(model.parameters(), lr=SETTINGS.learning_rate)
-    history = train(
-        model, loader, optimizer, TokenCrossEntropy(), epochs=SETTINGS.epochs, label=variant
-    )
-    return model, history, measure(model, history)
-
-
-def measure(model: nn.Module, history: History) -> Result:
-    """Measure a trained model on the fixed test set."""
-    loader = fixed_loader(
-        TASK.sample, size=SETTINGS.test_size, batch_size=1024, seed=SETTINGS.test_seed
-    )
-    scores = evaluate(model, loader, TokenCrossEntropy(), {"accuracy": TokenAccuracy()})
-    return Result(scores["loss"], scores["accuracy"], history.train_loss, history.epoch_end)
+    history = fit(model, TASK.sample, SETTINGS, seed, label=variant)
+    return model, history, measure(model, TASK.sample, SETTINGS, history)
 
 
 EXPERIMENT = Experiment(

@@ -28,12 +28,14 @@ class Result:
         accuracy: Accuracy there.
         curve: Mean training loss of each epoch.
         epoch_end: Number of steps at the end of each epoch.
+        measures: What else was measured, by name.
     """
 
     loss: float
     accuracy: float
     curve: list[float] = field(default_factory=list)
     epoch_end: list[int] = field(default_factory=list)
+    measures: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,10 @@ class Evidence:
         """The lowest and the highest test loss of a variant; infinite where a seed diverged."""
         losses = [math.inf if math.isnan(loss) else loss for loss in self.losses(variant)]
         return min(losses), max(losses)
+
+    def measures(self, variant: str, name: str) -> list[Any]:
+        """What else was measured under that name, one entry per seed."""
+        return [result.measures[name] for result in self.runs[variant].values()]
 
     def curves(self, variant: str) -> list[tuple[list[int], list[float]]]:
         """The training curves of a variant, one (steps, losses) per seed."""
@@ -166,6 +172,8 @@ def _plain(value: Any) -> Any:
     """Five significant digits, and null for what JSON has no number for."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, float):
         return float(f"{value:.5g}") if math.isfinite(value) else None
     return value
@@ -174,4 +182,6 @@ def _plain(value: Any) -> Any:
 def _number(value: Any) -> Any:
     if isinstance(value, list):
         return [_number(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _number(item) for key, item in value.items()}
     return math.nan if value is None else value

@@ -11,8 +11,9 @@ from torch import Tensor, nn, optim
 
 from tx_utils.attention import scaled_dot_product_attention
 from tx_utils.experiments import address_book
-from tx_utils.experiments.address_book import TASK, AddressBookModel, SelfAttention, measure
+from tx_utils.experiments.address_book import TASK, AddressBookModel, SelfAttention
 from tx_utils.experiments.evidence import Experiment, Result
+from tx_utils.experiments.recipe import measure
 from tx_utils.normalization import LayerNorm
 from tx_utils.tasks import fresh_loader
 from tx_utils.training import TokenCrossEntropy, seed_everything, train
@@ -113,7 +114,7 @@ def run(variant: Variant, seed: int) -> Result:
         on_divergence="stop",
         label=variant.name,
     )
-    result = measure(model, history)
+    result = measure(model, TASK.sample, address_book.SETTINGS, history)
     return Result(result.loss, result.accuracy)  # so many curves nobody would look at
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tx_utils._checks import check_positive
+from tx_utils.tasks.sampling import shuffled
 
 NAMES = (
     *("Ann", "Ben", "Cleo", "Dan", "Eva", "Finn", "Gia", "Hugo"),
@@ -62,15 +63,15 @@ class AddressBook:
             Tokens (B, people, 3) of (own name, own number, friend's name), and the target
             (B, people): the friend's number.
         """
-        names = _shuffled(size, self.num_names, generator)[:, : self.people]
-        numbers = _shuffled(size, self.num_numbers, generator)[:, : self.people]
+        names = shuffled(size, self.num_names, generator)[:, : self.people]
+        numbers = shuffled(size, self.num_numbers, generator)[:, : self.people]
         friends = self._circle(size, generator)
         tokens = torch.stack([names, numbers, names.gather(1, friends)], dim=-1)
         return tokens, numbers.gather(1, friends)
 
     def _circle(self, size: int, generator: torch.Generator) -> Tensor:
         """Each person's friend, all in one circle, so that nobody is their own.  (B, people)."""
-        seats = _shuffled(size, self.people, generator)
+        seats = shuffled(size, self.people, generator)
         return torch.empty_like(seats).scatter_(1, seats, seats.roll(-1, dims=1))
 
     @property
@@ -105,8 +106,3 @@ def friend_positions(tokens: Tensor) -> Tensor:
     """
     looks_for, is_called = tokens[..., FRIEND_NAME], tokens[..., OWN_NAME]
     return (looks_for[:, :, None] == is_called[:, None, :]).int().argmax(dim=-1)
-
-
-def _shuffled(size: int, length: int, generator: torch.Generator) -> Tensor:
-    """Random orders of 0 ... length-1, one per row.  (size, length)."""
-    return torch.rand(size, length, generator=generator).argsort(dim=-1)

@@ -88,3 +88,13 @@ def fixed_loader(
     check_positive(size=size, batch_size=batch_size)
     data = TensorDataset(*sample(size, torch.Generator().manual_seed(seed)))
     return DataLoader(data, batch_size=batch_size, generator=torch.Generator())
+
+
+def shuffled(size: int, length: int, generator: torch.Generator) -> Tensor:
+    """Random orders of 0 ... length-1, one per row.  (size, length).
+
+    Example:
+        >>> shuffled(2, 5, torch.Generator()).sort(dim=-1).values.tolist()
+        [[0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]
+    """
+    return torch.rand(size, length, generator=generator).argsort(dim=-1)

@@ -1,0 +1,136 @@
+"""The directory: eight people and what each holds, two of whom a question names.
+
+The question asks for something that takes *both* entries: their difference (two lookups, lesson
+02) or their sum modulo a small number (a function of two lookups, lesson 04). Names and entries
+are drawn independently of each other, and the order of the entries means nothing.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tx_utils._checks import check_positive
+from tx_utils.tasks.sampling import shuffled
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Questions for the first person's number minus the second's.
+
+    Attributes:
+        people: Entries of the directory, T; each has one of as many names.
+
+    Raises:
+        ValueError: if there are fewer than two people.
+
+    Example:
+        >>> inputs = Difference().sample(3, torch.Generator().manual_seed(0))
+        >>> [tuple(x.shape) for x in inputs]
+        [(3, 2), (3, 8), (3, 8), (3, 1)]
+    """
+
+    people: int = 8
+
+    def __post_init__(self) -> None:
+        """Refuse a directory in which nobody can be compared."""
+        _check_people(self.people)
+
+    def sample(self, size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Draw questions, each with a directory of its own.
+
+        Args:
+            size: Number of questions, B.
+            generator: Source of the randomness.
+
+        Returns:
+            The two names asked for (B, 2), never the same; the entries' names (B, people) and
+            numbers (B, people), the latter standard normal; and the answer (B, 1).
+        """
+        asked, names, positions = _questions(size, self.people, generator)
+        numbers = torch.randn(size, self.people, generator=generator)
+        first, second = numbers.gather(1, positions).unbind(dim=1)
+        return asked, names, numbers, (first - second)[:, None]
+
+    @property
+    def chance(self) -> float:
+        """Mean squared error of always answering 0: the answer's variance, 2."""
+        return 2.0
+
+    @property
+    def one_head_floor(self) -> float:
+        """Least expected squared error of one head whose weights see names only: 1.
+
+        Such a head answers `sum_j a_j (w v_j + b) + c` with weights a_j >= 0 that do not depend
+        on the numbers v. The numbers are independent with variance 1, so its expected squared
+        error is at least (w a_A - 1)^2 + (w a_B + 1)^2, for the two people asked for. Since
+        w a_A and w a_B have the same sign, one of the two squares is at least 1.
+        """
+        return 1.0
+
+
+@dataclass(frozen=True)
+class SumModulo:
+    """Questions for the sum of two people's digits, modulo the number of digits.
+
+    Attributes:
+        people: Entries of the directory, T; each has one of as many names.
+        num_digits: Digits are 0 ... num_digits - 1, all equally likely.
+
+    Raises:
+        ValueError: if there are fewer than two people or two digits.
+
+    Example:
+        >>> inputs = SumModulo().sample(3, torch.Generator().manual_seed(0))
+        >>> [tuple(x.shape) for x in inputs]
+        [(3, 2), (3, 8), (3, 8), (3,)]
+    """
+
+    people: int = 8
+    num_digits: int = 5
+
+    def __post_init__(self) -> None:
+        """Refuse a directory in which there is nothing to add."""
+        _check_people(self.people)
+        check_positive(num_digits=self.num_digits)
+        if self.num_digits < 2:
+            raise ValueError(f"num_digits must be at least 2, got {self.num_digits}")
+
+    def sample(self, size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Draw questions, each with a directory of its own.
+
+        Args:
+            size: Number of questions, B.
+            generator: Source of the randomness.
+
+        Returns:
+            The two names asked for (B, 2), never the same; the entries' names (B, people) and
+            digits (B, people); and the answer (B,).
+        """
+        asked, names, positions = _questions(size, self.people, generator)
+        digits = torch.randint(self.num_digits, (size, self.people), generator=generator)
+        answer = digits.gather(1, positions).sum(dim=1) % self.num_digits
+        return asked, names, digits, answer
+
+    @property
+    def additive_floor(self) -> float:
+        """Least expected loss in nats of a model whose logits add up, one term per digit: ln 5.
+
+        It is the loss of knowing nothing, too: either digit alone says nothing about the sum,
+        and the loss is convex in the two terms, so the uniform guess is their best.
+        """
+        return math.log(self.num_digits)
+
+
+def _check_people(people: int) -> None:
+    check_positive(people=people)
+    if people < 2:
+        raise ValueError(f"people must be at least 2, got {people}")
+
+
+def _questions(size: int, people: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Two names to ask for (B, 2), the entries' names (B, people), and where the two stand."""
+    names = shuffled(size, people, generator)
+    positions = shuffled(size, people, generator)[:, :2]
+    return names.gather(1, positions), names, positions
