@@ -5,6 +5,7 @@ first, shown the same few days again and again. A sweep over rates compares SGD 
 """
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn, optim
@@ -30,10 +31,10 @@ class Settings(Recipe):
 
     Attributes:
         d_model: Width of a token's vector.
-        few: Sequences in the training set of the variant that gets to see few days.
+        few: Sequences that the variant "few" sees, all of them in every step.
     """
 
-    d_model: int = 16
+    d_model: int = 32
     few: int = 4
 
 
@@ -43,7 +44,7 @@ SETTINGS = Settings(
 )
 
 
-class Sees(nn.Sequential):
+class Sees(nn.Module):
     """The smallest language model: a vector for each token, a score for each possible next one.
 
     Args:
@@ -52,7 +53,13 @@ class Sees(nn.Sequential):
     """
 
     def __init__(self, d_model: int, vocab_size: int = len(WEATHER)) -> None:
-        super().__init__(nn.Embedding(vocab_size, d_model), nn.Linear(d_model, vocab_size))
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, d_model)
+        self.readout = nn.Linear(d_model, vocab_size)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, T) -> (B, T, vocab_size)."""
+        return self.readout(self.embedding(tokens))
 
 
 class Blind(Sees):
@@ -89,7 +96,7 @@ def run(variant: str, seed: int) -> tuple[Sees, History, Result]:
         on_divergence="stop",
         label=variant,
     )
-    measures = {"expected": history.validation_loss}
+    measures: dict[str, Any] = {"expected": history.validation_loss}
     if variant == "few":
         measures["floor"] = sample_floor(*days)
     result = measure(model, every_case, SETTINGS, history, measures=measures)
