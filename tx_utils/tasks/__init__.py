@@ -4,15 +4,19 @@ from tx_utils.tasks.address_book import NAMES, AddressBook, friend_positions
 from tx_utils.tasks.directory import Difference, SumModulo
 from tx_utils.tasks.reverse import Reverse
 from tx_utils.tasks.sampling import FreshSamples, fixed_loader, fresh_loader
+from tx_utils.tasks.weather import WEATHER, Weather, sample_floor
 
 __all__ = [
     "NAMES",
+    "WEATHER",
     "AddressBook",
     "Difference",
     "FreshSamples",
     "Reverse",
     "SumModulo",
+    "Weather",
     "fixed_loader",
     "fresh_loader",
     "friend_positions",
+    "sample_floor",
 ]
