@@ -58,6 +58,7 @@ VARIANTS = {
     "1 head": Variant(1),
     "2 heads": Variant(2),
     "4 heads": Variant(4),
+    "2 heads, 1600 steps": Variant(2, longer=4),
     "1 head, d_model 64": Variant(1, d_model=64),
     "1 head, 1600 steps": Variant(1, longer=4),
     "1 head, feed-forward": Variant(1, feed_forward=True),
