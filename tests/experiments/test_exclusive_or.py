@@ -12,7 +12,15 @@ from torch.nn import functional as F
 
 from tx_utils.experiments import exclusive_or
 from tx_utils.experiments.directory import DirectoryModel
-from tx_utils.experiments.exclusive_or import EXPERIMENT, SETTINGS, TASK, VARIANTS, SeeingModel, run
+from tx_utils.experiments.exclusive_or import (
+    EXPERIMENT,
+    SETTINGS,
+    TASK,
+    VARIANTS,
+    SeeingModel,
+    mass_on_up,
+    run,
+)
 from tx_utils.tasks import SumModulo
 
 D_MODEL = 6
@@ -76,6 +84,24 @@ def test_two_heads_that_look_for_a_one_and_for_a_zero_compute_exclusive_or() -> 
     assert F.cross_entropy(model(*inputs), answer).item() < 1e-3
 
 
+def test_attention_on_the_one_that_is_up_is_counted_as_by_a_slow_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(exclusive_or, "SETTINGS", replace(SETTINGS, test_size=23, test_seed=7))
+    model = seeing(num_heads=2)
+    asked, names, bits, _ = TASK.sample(23, torch.Generator().manual_seed(7))
+    weights = model.weights_seeing(asked, names, bits)  # (B, H, 1, T)
+    up: list[list[float]] = []
+    for row in range(23):
+        first, second = (names[row].tolist().index(name) for name in asked[row].tolist())
+        if bits[row, first] != bits[row, second]:
+            seat = first if bits[row, first] else second
+            up.append(weights[row, :, 0, seat].tolist())
+    assert 0 < len(up) < 23
+    expected = [sum(shares) / len(up) for shares in zip(*up, strict=True)]
+    assert mass_on_up(model) == pytest.approx(expected, rel=1e-5)
+
+
 # Property
 
 
@@ -119,3 +145,5 @@ def test_a_run_is_the_same_for_its_seed_and_another_for_another(variant: str) ->
     assert type(model) is VARIANTS[variant][0]
     assert model.attention.num_heads == VARIANTS[variant][1]
     assert (result.curve, result.epoch_end) == (history.train_loss, [2])
+    measured = {"on_up": mass_on_up(model)} if isinstance(model, SeeingModel) else {}
+    assert result.measures == measured

@@ -14,6 +14,7 @@ from tx_utils import FeedForward, LayerNorm
 from tx_utils.experiments import sum_modulo
 from tx_utils.experiments.sum_modulo import (
     EXPERIMENT,
+    LARGER,
     LAYERS,
     SETTINGS,
     TASK,
@@ -21,6 +22,7 @@ from tx_utils.experiments.sum_modulo import (
     LinearFeedForward,
     Plus,
     make_model,
+    mass_on_asked,
     narrow,
     run,
 )
@@ -78,6 +80,23 @@ def test_logits_are_read_from_what_follows_attention(variant: str) -> None:
     torch.testing.assert_close(model(asked, names, digits), model.readout(expected)[:, 0])
 
 
+def test_attention_on_the_two_asked_for_is_counted_as_by_a_slow_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sum_modulo, "SETTINGS", replace(SETTINGS, test_size=13, test_seed=7))
+    torch.manual_seed(0)
+    model = make_model("none")
+    asked, names, *_ = TASK.sample(13, torch.Generator().manual_seed(7))
+    weights = model.weights(asked, names)  # (B, H, 1, T)
+    for head, share in enumerate(mass_on_asked(model)):
+        found = [
+            weights[row, head, 0, names[row].tolist().index(name)].item()
+            for row in range(13)
+            for name in asked[row].tolist()
+        ]
+        assert share == pytest.approx(sum(found) / 13, rel=1e-5)
+
+
 # Property
 
 
@@ -85,7 +104,7 @@ def test_each_variant_has_the_layer_that_it_is_named_after() -> None:
     layers = {variant: make_model(variant).after for variant in EXPERIMENT.variants}
     assert isinstance(layers.pop("none"), nn.Identity)
     assert isinstance(layers.pop("LayerNorm"), LayerNorm)
-    activations = {"linear": nn.Identity, "GELU": nn.GELU}
+    activations = {"linear": nn.Identity, "GELU": nn.GELU, LARGER: nn.GELU}
     for variant, layer in layers.items():
         assert isinstance(layer, Plus)
         assert isinstance(layer.layer, FeedForward)
@@ -93,6 +112,16 @@ def test_each_variant_has_the_layer_that_it_is_named_after() -> None:
         width = int(variant.rpartition(" ")[2]) if "width" in variant else 128
         assert layer.layer.linear1.out_features == width
     assert [narrow(width) for width in WIDTHS] == [v for v in EXPERIMENT.variants if "width" in v]
+
+
+def test_larger_values_are_four_times_as_large_and_nothing_else() -> None:
+    plain, larger = make_model("GELU"), make_model(LARGER)
+    assert [p.shape for p in plain.parameters()] == [p.shape for p in larger.parameters()]
+    size = {name: p.std().item() for name, p in larger.named_parameters() if p.dim() == 2}
+    assert size.pop("held.weight") == pytest.approx(4.0, rel=0.25)
+    for name, p in plain.named_parameters():
+        if name in size:
+            assert size[name] == pytest.approx(p.std().item(), rel=0.25)
 
 
 def test_relu_and_linear_start_from_the_same_numbers() -> None:
@@ -162,7 +191,7 @@ def test_an_unknown_variant_is_no_model() -> None:
 
 
 @pytest.mark.usefixtures("tiny")
-@pytest.mark.parametrize("variant", ["ReLU", "none", "LayerNorm", "ReLU, width 2"])
+@pytest.mark.parametrize("variant", ["ReLU", "none", LARGER, "ReLU, width 2"])
 def test_a_run_is_the_same_for_its_seed_and_another_for_another(variant: str) -> None:
     model, history, result = run(variant, 3)
     torch.rand(7)  # what the caller draws does not matter
@@ -172,6 +201,7 @@ def test_a_run_is_the_same_for_its_seed_and_another_for_another(variant: str) ->
     assert history.step_targets == [3, 3]
     assert history.learning_rate == [3e-3] * 2
     assert (result.curve, result.epoch_end) == (history.train_loss, [2])
+    assert result.measures == {"on_asked": mass_on_asked(model)}
 
 
 def test_what_the_name_says_is_what_is_trained() -> None:

@@ -7,6 +7,7 @@ models: whether a key is made of an entry's name alone, or of its name and its b
 
 from dataclasses import asdict, dataclass
 
+import torch
 from torch import Tensor, nn
 
 from tx_utils.experiments.directory import DirectoryModel
@@ -44,6 +45,18 @@ class SeeingModel(DirectoryModel):
         return self.attention.weights(self.question(asked), self.name(names) + self.held(held))
 
 
+def mass_on_up(model: SeeingModel) -> list[float]:
+    """How much of each head's attention is on the one that is up, of two bits that differ."""
+    generator = torch.Generator().manual_seed(SETTINGS.test_seed)
+    asked, names, bits, answer = TASK.sample(SETTINGS.test_size, generator)
+    is_asked = (names[:, :, None] == asked[:, None, :]).any(dim=-1)  # (B, T)
+    with torch.no_grad():
+        weights = model.weights_seeing(asked, names, bits).squeeze(2)  # (B, H, T)
+    on_up = (weights * (is_asked & (bits == 1))[:, None]).sum(dim=-1)  # (B, H)
+    means: list[float] = on_up[answer == 1].mean(dim=0).tolist()
+    return means
+
+
 VARIANTS: dict[str, tuple[type[DirectoryModel], int]] = {  # the model, and its heads
     "keys see bits, 2 heads": (SeeingModel, 2),
     "keys see bits, 1 head": (SeeingModel, 1),
@@ -59,7 +72,8 @@ def run(variant: str, seed: int) -> tuple[DirectoryModel, History, Result]:
     held = nn.Embedding(digits, d_model)
     model = model_class(held, TASK.people, digits, d_model=d_model, num_heads=num_heads)
     history = fit(model, TASK.sample, SETTINGS, seed, label=variant)
-    return model, history, measure(model, TASK.sample, SETTINGS, history)
+    measures = {"on_up": mass_on_up(model)} if isinstance(model, SeeingModel) else {}
+    return model, history, measure(model, TASK.sample, SETTINGS, history, measures=measures)
 
 
 EXPERIMENT = Experiment(

@@ -8,6 +8,7 @@ none, a feed-forward network, the same network with its activation taken out, or
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+import torch
 from torch import Tensor, nn
 
 from tx_utils.experiments.directory import DirectoryModel
@@ -20,6 +21,7 @@ from tx_utils.training import History, seed_everything
 
 TASK = SumModulo()
 WIDTHS = (1, 2, 4, 8, 16, 32, 64)  # of the hidden layer; the variant "ReLU" has 128
+LARGER = "GELU, values x 4"  # the digits' embeddings start four times as large
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,15 +92,30 @@ def narrow(width: int) -> str:
 
 def make_model(variant: str) -> DirectoryModel:
     """Build one variant's model, untrained."""
-    kind, _, width = variant.partition(", width ")
+    kind, _, option = variant.partition(", ")
+    width = option.removeprefix("width ") if option.startswith("width ") else SETTINGS.d_ff
+    held = nn.Embedding(TASK.num_digits, SETTINGS.d_model)
+    if variant == LARGER:
+        nn.init.normal_(held.weight, std=4.0)
     return DirectoryModel(
-        nn.Embedding(TASK.num_digits, SETTINGS.d_model),
+        held,
         TASK.people,
         TASK.num_digits,
         d_model=SETTINGS.d_model,
         num_heads=SETTINGS.num_heads,
-        after=LAYERS[kind](SETTINGS.d_model, int(width or SETTINGS.d_ff)),
+        after=LAYERS[kind](SETTINGS.d_model, int(width)),
     )
+
+
+def mass_on_asked(model: DirectoryModel) -> list[float]:
+    """How much of each head's attention is on the two people asked for, on the test set."""
+    generator = torch.Generator().manual_seed(SETTINGS.test_seed)
+    asked, names, *_ = TASK.sample(SETTINGS.test_size, generator)
+    is_asked = (names[:, :, None] == asked[:, None, :]).any(dim=-1)  # (B, T)
+    with torch.no_grad():
+        weights = model.weights(asked, names).squeeze(2)  # (B, H, T)
+    on_asked: list[float] = (weights * is_asked[:, None]).sum(dim=-1).mean(dim=0).tolist()
+    return on_asked
 
 
 def run(variant: str, seed: int) -> tuple[DirectoryModel, History, Result]:
@@ -106,13 +123,14 @@ def run(variant: str, seed: int) -> tuple[DirectoryModel, History, Result]:
     seed_everything(seed)
     model = make_model(variant)
     history = fit(model, TASK.sample, SETTINGS, seed, label=variant)
-    return model, history, measure(model, TASK.sample, SETTINGS, history)
+    measures = {"on_asked": mass_on_asked(model)}
+    return model, history, measure(model, TASK.sample, SETTINGS, history, measures=measures)
 
 
 EXPERIMENT = Experiment(
     name="sum_modulo",
     settings={**asdict(SETTINGS), "task": asdict(TASK)},
     floors={"additive": TASK.additive_floor},
-    variants=(*LAYERS, *map(narrow, WIDTHS)),
+    variants=(*LAYERS, LARGER, *map(narrow, WIDTHS)),
     run=lambda variant, seed: run(variant, seed)[2],
 )
