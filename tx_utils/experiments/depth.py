@@ -114,7 +114,7 @@ def mean_cosines(states: list[Tensor]) -> list[float]:
 
     Example:
         >>> alike, perpendicular = torch.ones(1, 2, 2), torch.eye(2)[None]
-        >>> mean_cosines([alike, perpendicular])
+        >>> [round(cosine, 6) for cosine in mean_cosines([alike, perpendicular])]
         [1.0, 0.0]
     """
     cosines = []
@@ -141,12 +141,21 @@ def start(variant: Variant, seed: int) -> DeepModel:
     )
 
 
+def probe() -> tuple[Tensor, Tensor]:
+    """The sequences, with their targets, on which gradients and cosines are taken.
+
+    Example:
+        >>> [tuple(x.shape) for x in probe()]
+        [(256, 8), (256, 8)]
+    """
+    generator = torch.Generator().manual_seed(SETTINGS.test_seed)
+    return TASK.sample(SETTINGS.probe_size, generator)
+
+
 def run(variant: Variant, seed: int) -> tuple[DeepModel, History, Result]:
     """Train one variant from one seed, with a look at it before and after."""
     model = start(variant, seed)
-    tokens, target = TASK.sample(
-        SETTINGS.probe_size, torch.Generator().manual_seed(SETTINGS.test_seed)
-    )
+    tokens, target = probe()
     measures = {
         "gradients": gradient_norms(model, tokens, target),
         "cosines": mean_cosines(model.stream(tokens)),
