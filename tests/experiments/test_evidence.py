@@ -188,6 +188,16 @@ def test_new_floors_or_fewer_variants_reach_the_file_without_a_run(
     assert (evidence.floors, tuple(evidence.runs)) == (experiment.floors, experiment.variants)
 
 
+@given(st.lists(st.lists(st.floats(-9.0, 9.0), min_size=3, max_size=3), min_size=1, max_size=5))
+def test_band_is_from_the_lowest_to_the_highest_at_each_entry(lists: list[list[float]]) -> None:
+    runs = {"a": {n: Result(0.0, 0.0, measures={"x": values}) for n, values in enumerate(lists)}}
+    low, high = Evidence({}, {}, {}, runs).band("a", "x")
+    assert len(low) == len(high) == 3
+    for entry in range(3):
+        ordered = sorted(values[entry] for values in lists)
+        assert (low[entry], high[entry]) == (ordered[0], ordered[-1])
+
+
 def test_seeds_may_be_an_iterator(tmp_path: Path) -> None:
     assert list(collect(Counted().experiment(), iter(range(2)), tmp_path)) == PAIRS
 
