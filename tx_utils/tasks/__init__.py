@@ -4,6 +4,7 @@ from tx_utils.tasks.address_book import NAMES, AddressBook, friend_positions
 from tx_utils.tasks.directory import Difference, SumModulo
 from tx_utils.tasks.reverse import Reverse
 from tx_utils.tasks.sampling import FreshSamples, fixed_loader, fresh_loader
+from tx_utils.tasks.sorting import SortDigits
 from tx_utils.tasks.weather import WEATHER, Weather, sample_floor
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Difference",
     "FreshSamples",
     "Reverse",
+    "SortDigits",
     "SumModulo",
     "Weather",
     "fixed_loader",
