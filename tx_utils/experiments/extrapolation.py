@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tx_utils.experiments import positions
 from tx_utils.experiments.evidence import Experiment, Result
 from tx_utils.experiments.positions import (
-    SETTINGS,
     Positions,
     QueueModel,
     fit_queue,
@@ -25,6 +25,7 @@ from tx_utils.positional import PositionalEncoding, sinusoidal_encoding
 from tx_utils.tasks import LookBack
 from tx_utils.training import History, seed_everything
 
+SETTINGS = positions.SETTINGS  # as in lesson 03's first experiment
 LONGEST = LookBack(length=64)  # the whole vocabulary in one queue
 
 
@@ -90,8 +91,8 @@ def run(name: str, seed: int) -> tuple[QueueModel, History, Result]:
     """Train one variant from one seed, and ask it at its own and at longer lengths."""
     variant = VARIANTS[name]
     seed_everything(seed)
-    positions = variant.positions(SETTINGS.d_model, LONGEST.length)
-    model = QueueModel(LONGEST.vocab_size, SETTINGS.d_model, positions)
+    layer = variant.positions(SETTINGS.d_model, LONGEST.length)
+    model = QueueModel(LONGEST.vocab_size, SETTINGS.d_model, layer)
     history = fit_queue(model, variant.task.sample, SETTINGS, seed, name)
     beyond = [measure(model, task.sample, SETTINGS, history) for task in variant.longer]
     measures: dict[str, Any] = {
