@@ -142,8 +142,8 @@ def test_rule_catches_a_figure_without_caption(tmp_path: Path) -> None:
     ("name", "code_count", "kept"),
     [
         ("02_attention.ipynb", 19, False),
-        ("02_attention.ipynb", 35, True),
-        ("02_attention.ipynb", 36, False),
+        ("02_attention.ipynb", 40, True),
+        ("02_attention.ipynb", 41, False),
         ("07_transformer.ipynb", 60, True),
         ("07_transformer.ipynb", 61, False),
         ("attention.ipynb", 20, False),
