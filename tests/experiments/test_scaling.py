@@ -130,7 +130,10 @@ def test_names_are_unique_and_tell_the_points_apart() -> None:
 
 def test_experiment_states_the_sweep_and_its_floors() -> None:
     assert EXPERIMENTS["scaling"] is EXPERIMENT
+<<<<<<< HEAD
     assert EXPERIMENTS["address_book"] is address_book.EXPERIMENT
+=======
+>>>>>>> lesson-03
     assert EXPERIMENT.variants == tuple(variant.name for variant in SWEEP)
     stated = EXPERIMENT.settings
     assert stated["variants"] == {variant.name: asdict(variant) for variant in SWEEP}
