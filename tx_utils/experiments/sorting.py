@@ -121,7 +121,7 @@ def run(variant: str, seed: int) -> tuple[GPT, History, Result]:
     checks: dict[str, list[Any]] = {"step": []}
     for epochs in range(SETTINGS.check_every, SETTINGS.epochs + 1, SETTINGS.check_every):
         part = replace(SETTINGS, epochs=epochs)
-        fit(model, TASK.sample, part, seed, optimizer=optimizer, history=history, label=variant)
+        fit(model, TASK.sample, part, seed, optimizer=optimizer, history=history, progress=False)
         checks["step"].append(history.steps)
         for name, value in check(model).items():
             checks.setdefault(name, []).append(value)
