@@ -76,7 +76,7 @@ class Difference:
         Its answer without the constant c and the wanted one are normal with mean 0, and their
         correlation is at most (a_A - a_B) / sqrt(2 sum_j a_j^2) <= 1 / sqrt(2), or the same with
         A and B exchanged. Such variables share their sign with probability 1 - arccos(1 / sqrt 2)
-        / pi = 3/4 at most, and a constant can only lower that.
+        / pi = 3/4 at most. A constant lowers that, and never lifts a smaller share above 1/2.
         """
         return 0.75
 
