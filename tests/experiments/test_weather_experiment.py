@@ -165,8 +165,9 @@ def test_a_run_is_the_same_for_its_seed_and_another_for_another(variant: str) ->
 
 def test_a_run_that_diverges_ends_there() -> None:
     _, history, result = weather.run("SGD 10", 0)
-    assert not result.loss < TASK.chance  # nan, or far above
-    assert history.epochs <= SETTINGS.epochs
+    assert math.isnan(result.loss)
+    assert history.diverged_at is not None
+    assert history.epochs < SETTINGS.epochs
 
 
 def test_experiment_states_all_that_its_numbers_depend_on() -> None:

@@ -4,6 +4,7 @@ The first two share everything but what they are shown, fresh days in every batc
 first, shown the same few days again and again. A sweep over rates compares SGD with Adam.
 """
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -100,8 +101,9 @@ def run(variant: str, seed: int) -> tuple[Sees, History, Result]:
     if variant == "few":
         measures["floor"] = sample_floor(*days)
     result = measure(model, every_case, SETTINGS, history, measures=measures)
-    if variant in SWEEP:
-        result = Result(result.loss, result.accuracy)  # so many curves nobody would look at
+    if variant in SWEEP:  # so many curves nobody would look at
+        diverged = history.diverged_at is not None
+        result = Result(math.nan if diverged else result.loss, result.accuracy)
     return model, history, result
 
 

@@ -99,7 +99,7 @@ class Weather:
 
     @property
     def blind_floor(self) -> float:
-        """Least expected loss in nats of a model that does not see today's weather: 2.75 ln 2.
+        """Least expected loss in nats of a model that sees no day: 2.75 ln 2.
 
         All it can learn is how frequent each weather is: the entropy of the frequencies 1/4 (two
         kinds), 1/8 (two) and 1/16 (four), by Gibbs' inequality.
@@ -108,7 +108,7 @@ class Weather:
 
     @property
     def floor(self) -> float:
-        """Least expected loss in nats of any model whatsoever: 1.5 ln 2.
+        """Least expected loss in nats of any model that sees no later day: 1.5 ln 2.
 
         Given all days up to today, tomorrow's probabilities are 1/2, 1/4 and 1/4; by Gibbs'
         inequality no forecast costs less than their entropy.
