@@ -235,6 +235,23 @@ def test_a_run_is_the_same_for_its_seed_and_another_for_another(variant: str) ->
 
 
 @pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("variant", MODELS)
+def test_the_last_check_is_of_the_same_weights_without_a_mask(
+    variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fingerprint(model: nn.Module) -> dict[str, float]:
+        return {"generated answers": model(samples()[0]).double().square().sum().item()}
+
+    monkeypatch.setattr(sorting, "check", fingerprint)
+    trained, _, result = sorting.run(variant, 3)
+    bare = NoMask(trained.config)
+    bare.load_state_dict(trained.state_dict())
+    taken_off = result.measures["generated answers, mask taken off"]
+    assert taken_off == fingerprint(bare)["generated answers"]
+    assert (taken_off == result.measures["generated answers"][-1]) == (variant == "no mask")
+
+
+@pytest.mark.usefixtures("tiny")
 def test_checks_on_the_way_leave_training_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     often = sorting.run("mask", 3)[1].step_loss
     monkeypatch.setattr(sorting, "SETTINGS", replace(sorting.SETTINGS, check_every=4))

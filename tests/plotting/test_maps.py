@@ -145,6 +145,7 @@ def test_several_masks_stand_side_by_side_each_under_its_title() -> None:
     assert figure.get_suptitle() == "T"
     assert len({axes.get_position().y0 for axes in found}) == 1
     assert not is_cut(figure)
+    assert figure.get_figwidth() > plot_mask(masks[0]).get_figwidth()
     untitled = panels(plot_mask(masks))
     assert [axes.get_title(loc="left") for axes in untitled] == [""] * 3
 
