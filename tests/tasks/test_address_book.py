@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import FrozenInstanceError
 from itertools import permutations, product
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from sampling_checks import assert_the_generator_alone_decides, assert_uniform
 from tx_utils.tasks import NAMES, AddressBook, friend_positions
 
 Person = tuple[int, int, int]
@@ -48,21 +48,6 @@ def walk(friends: tuple[int, ...]) -> Iterator[int]:
     for _ in friends:
         here = friends[here]
         yield here
-
-
-def assert_uniform(counts: Counter[int], cells: int) -> None:
-    """Pearson's statistic stays below what chance exceeds once in half a billion times.
-
-    Of chi-square with k degrees of freedom, P(X >= k + 2 sqrt(k t) + 2t) <= exp(-t) (Laurent and
-    Massart, 2000, lemma 1); t = 20. The statistic is near chi-square at some 50 counts per cell.
-    """
-    total = sum(counts.values())
-    expected = total / cells
-    assert expected >= 50
-    assert len(counts) == cells
-    statistic = sum((count - expected) ** 2 / expected for count in counts.values())
-    k, t = cells - 1, 20
-    assert statistic < k + 2 * math.sqrt(k * t) + 2 * t
 
 
 # Oracle
@@ -150,18 +135,7 @@ def test_every_circle_is_equally_frequent() -> None:
 
 
 def test_the_generator_alone_decides() -> None:
-    task = AddressBook()
-    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state(legacy=False)
-    first = books(task, 7, seed=3)
-    torch.manual_seed(99)
-    assert books(task, 7, seed=3) == first
-    assert books(task, 7, seed=4) != first
-    generator = torch.Generator().manual_seed(3)
-    assert not torch.equal(task.sample(7, generator)[0], task.sample(7, generator)[0])
-    torch.set_rng_state(torch_state)
-    books(task, 7)
-    assert torch.equal(torch.get_rng_state(), torch_state)
-    assert repr(np.random.get_state(legacy=False)) == repr(numpy_state)
+    assert_the_generator_alone_decides(AddressBook().sample)
 
 
 # Property: the floors

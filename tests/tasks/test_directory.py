@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sampling_checks import assert_the_generator_alone_decides, assert_uniform
 from tx_utils.tasks import Difference
 
 # what is asked for, the directory by name in the order of the entries, and the answer
@@ -23,21 +24,6 @@ def questions(task: Difference, size: int, seed: int = 0) -> list[Question]:
     assert answer.shape == (size, 1)
     rows = zip(asked.tolist(), names.tolist(), numbers.tolist(), answer.tolist(), strict=True)
     return [((a, b), dict(zip(n, v, strict=True)), y) for (a, b), n, v, (y,) in rows]
-
-
-def assert_uniform(counts: Counter[int], cells: int) -> None:
-    """Pearson's statistic stays below what chance exceeds once in half a billion times.
-
-    Of chi-square with k degrees of freedom, P(X >= k + 2 sqrt(k t) + 2t) <= exp(-t) (Laurent and
-    Massart, 2000, lemma 1); t = 20. The statistic is near chi-square at some 50 counts per cell.
-    """
-    total = sum(counts.values())
-    expected = total / cells
-    assert expected >= 50
-    assert len(counts) == cells
-    statistic = sum((count - expected) ** 2 / expected for count in counts.values())
-    k, t = cells - 1, 20
-    assert statistic < k + 2 * math.sqrt(k * t) + 2 * t
 
 
 # Oracle
@@ -97,18 +83,7 @@ def test_the_numbers_of_a_directory_are_independent_of_each_other() -> None:
 
 
 def test_the_generator_alone_decides() -> None:
-    task = Difference()
-    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state(legacy=False)
-    first = questions(task, 7, seed=3)
-    torch.manual_seed(99)
-    assert questions(task, 7, seed=3) == first
-    assert questions(task, 7, seed=4) != first
-    generator = torch.Generator().manual_seed(3)
-    assert not torch.equal(task.sample(7, generator)[2], task.sample(7, generator)[2])
-    torch.set_rng_state(torch_state)
-    questions(task, 7)
-    assert torch.equal(torch.get_rng_state(), torch_state)
-    assert repr(np.random.get_state(legacy=False)) == repr(numpy_state)
+    assert_the_generator_alone_decides(Difference().sample)
 
 
 # Property: the floors

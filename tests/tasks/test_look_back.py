@@ -7,12 +7,12 @@ from dataclasses import FrozenInstanceError
 from itertools import permutations
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sampling_checks import assert_the_generator_alone_decides
 from tx_utils import TokenAccuracy, TokenCrossEntropy
 from tx_utils.tasks import NOT_ASKED, LookBack
 
@@ -76,15 +76,7 @@ def test_loss_and_accuracy_leave_out_who_is_not_asked() -> None:
 
 
 def test_the_generator_alone_decides() -> None:
-    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state(legacy=False)
-    first = queues(LookBack(), 7, seed=3)
-    torch.manual_seed(99)
-    assert queues(LookBack(), 7, seed=3) == first
-    assert queues(LookBack(), 7, seed=4) != first
-    torch.set_rng_state(torch_state)
-    queues(LookBack(), 7)
-    assert torch.equal(torch.get_rng_state(), torch_state)
-    assert repr(np.random.get_state(legacy=False)) == repr(numpy_state)
+    assert_the_generator_alone_decides(LookBack().sample)
 
 
 @pytest.mark.parametrize("first_asked", [1, 3])

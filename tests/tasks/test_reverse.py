@@ -7,12 +7,12 @@ from dataclasses import FrozenInstanceError
 from itertools import permutations
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from sampling_checks import assert_the_generator_alone_decides, assert_uniform
 from tx_utils.tasks import Reverse
 
 Queue = tuple[int, ...]
@@ -24,18 +24,6 @@ def queues(task: Reverse, size: int, seed: int = 0) -> list[tuple[Queue, Queue]]
     assert tokens.dtype == target.dtype == torch.int64
     rows = zip(tokens.tolist(), target.tolist(), strict=True)
     return [(tuple(queue), tuple(answers)) for queue, answers in rows]
-
-
-def assert_uniform(counts: Counter[Any], cells: int) -> None:
-    """Pearson's statistic stays below what chance exceeds once in half a billion times.
-
-    Laurent and Massart (2000), lemma 1: P(X >= k + 2 sqrt(k t) + 2t) <= exp(-t); t = 20.
-    """
-    expected = sum(counts.values()) / cells
-    assert expected >= 50
-    assert len(counts) == cells
-    statistic = sum((count - expected) ** 2 / expected for count in counts.values())
-    assert statistic < (cells - 1) + 2 * math.sqrt(20 * (cells - 1)) + 40
 
 
 # Oracle
@@ -71,17 +59,7 @@ def test_every_token_is_equally_frequent_in_every_place(place: int) -> None:
 
 
 def test_the_generator_alone_decides() -> None:
-    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state(legacy=False)
-    first = queues(Reverse(), 7, seed=3)
-    torch.manual_seed(99)
-    assert queues(Reverse(), 7, seed=3) == first
-    assert queues(Reverse(), 7, seed=4) != first
-    generator = torch.Generator().manual_seed(3)
-    assert not torch.equal(Reverse().sample(7, generator)[0], Reverse().sample(7, generator)[0])
-    torch.set_rng_state(torch_state)
-    queues(Reverse(), 7)
-    assert torch.equal(torch.get_rng_state(), torch_state)
-    assert repr(np.random.get_state(legacy=False)) == repr(numpy_state)
+    assert_the_generator_alone_decides(Reverse().sample)
 
 
 # Property: the floors

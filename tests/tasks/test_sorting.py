@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import FrozenInstanceError
 from itertools import product
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sampling_checks import assert_the_generator_alone_decides
 from tx_utils.tasks import SortDigits
 
 Sequence = tuple[int, ...]
@@ -70,18 +70,7 @@ def test_all_sequences_are_equally_likely() -> None:
 
 
 def test_the_generator_alone_decides() -> None:
-    task = SortDigits()
-    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state(legacy=False)
-    first = sequences(task, 7, seed=3)
-    torch.manual_seed(99)
-    assert sequences(task, 7, seed=3) == first
-    assert sequences(task, 7, seed=4) != first
-    generator = torch.Generator().manual_seed(3)
-    assert not torch.equal(task.sample(7, generator)[0], task.sample(7, generator)[0])
-    torch.set_rng_state(torch_state)
-    sequences(task, 7)
-    assert torch.equal(torch.get_rng_state(), torch_state)
-    assert repr(np.random.get_state(legacy=False)) == repr(numpy_state)
+    assert_the_generator_alone_decides(SortDigits().sample)
 
 
 @pytest.mark.parametrize(("length", "num_digits"), [(1, 5), (2, 3), (3, 2), (4, 3), (3, 7), (5, 1)])

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
+from sampling_checks import assert_the_generator_alone_decides, assert_uniform
 from tx_utils.tasks import SumModulo
 
 Question = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]  # asked, names, digits
@@ -46,20 +47,6 @@ def all_questions(task: SumModulo) -> Iterator[Question]:
                 holds = dict(zip(names, digits, strict=True))
                 answer = (holds[asked[0]] + holds[asked[1]]) % task.num_digits
                 yield asked, names, digits, answer
-
-
-def assert_uniform(counts: Counter[int], cells: int) -> None:
-    """Pearson's statistic stays below what chance exceeds once in half a billion times.
-
-    Of chi-square with k degrees of freedom, P(X >= k + 2 sqrt(k t) + 2t) <= exp(-t) (Laurent and
-    Massart, 2000, lemma 1); t = 20. The statistic is near chi-square at some 50 counts per cell.
-    """
-    expected = sum(counts.values()) / cells
-    assert expected >= 50
-    assert len(counts) == cells
-    statistic = sum((count - expected) ** 2 / expected for count in counts.values())
-    k, t = cells - 1, 20
-    assert statistic < k + 2 * math.sqrt(k * t) + 2 * t
 
 
 def right_answers(n: int) -> Tensor:
@@ -152,18 +139,8 @@ def test_digits_of_two_seats_are_independent() -> None:
 
 
 def test_the_generator_alone_decides() -> None:
-    task, state = SumModulo(), torch.get_rng_state()
-    first = questions(task, 7, seed=3)
-    table = plain(task.all_pairs(generator(3)))
-    torch.manual_seed(99)
-    assert questions(task, 7, seed=3) == first
-    assert plain(task.all_pairs(generator(3))) == table
-    assert questions(task, 7, seed=4) != first
-    assert plain(task.all_pairs(generator(4))) != table
-    torch.set_rng_state(state)
-    questions(task, 7)
-    task.all_pairs(generator(3))
-    assert torch.equal(torch.get_rng_state(), state)
+    assert_the_generator_alone_decides(SumModulo().sample)
+    assert_the_generator_alone_decides(lambda _, generator: SumModulo().all_pairs(generator))
 
 
 # Property: the floors

@@ -7,13 +7,13 @@ from dataclasses import FrozenInstanceError
 from itertools import pairwise, product
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from sampling_checks import assert_the_generator_alone_decides
 from tx_utils.tasks import WEATHER, Weather, sample_floor
 from tx_utils.tasks.weather import DAYS_OF_16, FACES, RULES
 
@@ -129,18 +129,7 @@ def test_the_die_says_one_half_a_quarter_and_a_quarter_after_every_weather() -> 
 
 
 def test_the_generator_alone_decides() -> None:
-    task = Weather()
-    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state(legacy=False)
-    first = diaries(task, 7, seed=3)
-    torch.manual_seed(99)
-    assert diaries(task, 7, seed=3) == first
-    assert diaries(task, 7, seed=4) != first
-    generator = torch.Generator().manual_seed(3)
-    assert not torch.equal(task.sample(7, generator)[0], task.sample(7, generator)[0])
-    torch.set_rng_state(torch_state)
-    diaries(task, 7)
-    assert torch.equal(torch.get_rng_state(), torch_state)
-    assert repr(np.random.get_state(legacy=False)) == repr(numpy_state)
+    assert_the_generator_alone_decides(Weather().sample)
 
 
 # Property: the floors
