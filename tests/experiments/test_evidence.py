@@ -41,7 +41,8 @@ class Counted:
 
 def result_of(variant: str, seed: int) -> Result:
     loss = SPECIAL.get((variant, seed), seed + (0.25 if variant == "a" else 0.5))
-    return Result(loss, accuracy=1 / (seed + 3), curve=[2.0, seed / 3], epoch_end=[10, 20])
+    measures = {"norms": [seed / 3, SPECIAL.get((variant, seed), 1.0)], "mass": 1 / (seed + 7)}
+    return Result(loss, 1 / (seed + 3), [2.0, seed / 3], [10, 20], measures)
 
 
 def stored(folder: Path) -> Any:
@@ -75,7 +76,9 @@ def test_what_is_collected_is_what_was_run(tmp_path: Path) -> None:
     assert evidence.versions["torch"] == torch.__version__.split("+")[0]
     assert re.fullmatch(r"3\.\d+\.\d+", evidence.versions["python"])
     assert {v: list(results) for v, results in evidence.runs.items()} == {"a": [0, 1], "b": [0, 1]}
-    assert evidence.runs["b"][1] == Result(1.5, 0.25, [2.0, 0.33333], [10, 20])
+    measures = {"norms": [0.33333, 1.0], "mass": 0.125}
+    assert evidence.runs["b"][1] == Result(1.5, 0.25, [2.0, 0.33333], [10, 20], measures)
+    assert evidence.measures("b", "mass") == [0.14286, 0.125]
 
 
 def test_the_freshly_stored_evidence_of_every_experiment_is_that_of_the_code() -> None:
