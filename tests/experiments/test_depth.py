@@ -1,6 +1,7 @@
 """The depth ablation: five joins that differ in nothing else, and honest looks inside."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from itertools import pairwise
@@ -25,6 +26,7 @@ from tx_utils.experiments.depth import (
     first_moves,
     gradient_norms,
     mean_cosines,
+    start,
 )
 
 B, T, D_MODEL, D_FF = 3, 7, 6, 11
@@ -128,10 +130,11 @@ def test_gradient_norms_are_those_of_the_loss(join: str) -> None:
     assert norms == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("eps", [1e-8, 1e-3])
 @pytest.mark.parametrize("join", ["none", "post-norm"])
-def test_first_moves_is_adams_first_step_and_leaves_the_model_alone(join: str) -> None:
+def test_first_moves_is_adams_first_step_and_leaves_the_model_alone(join: str, eps: float) -> None:
     deep, (tokens, target) = model(join), batch()
-    moves = first_moves(deep, tokens, target, learning_rate=0.01)
+    moves = first_moves(deep, tokens, target, learning_rate=0.01, eps=eps)
     assert all(
         torch.equal(a, b) for a, b in zip(deep.parameters(), model(join).parameters(), strict=True)
     )
@@ -141,7 +144,7 @@ def test_first_moves_is_adams_first_step_and_leaves_the_model_alone(join: str) -
         gradient = layer.feed_forward.linear1.weight.grad
         assert gradient is not None
         # Kingma and Ba (2015): with both moments corrected, the first step is g / (|g| + eps).
-        expected = (gradient.abs() / (gradient.abs() + 1e-8)).max().item()
+        expected = (gradient.abs() / (gradient.abs() + eps)).max().item()
         assert move == pytest.approx(expected, rel=1e-3)
 
 
@@ -170,6 +173,15 @@ def test_a_layer_left_out_is_a_layer_that_is_not_there(number: int) -> None:
     del shorter.layers[number]
     torch.testing.assert_close(deep(tokens, without=number), shorter(tokens))
     assert len(deep.stream(tokens, without=number)) == 3
+
+
+@pytest.mark.parametrize("number", [-1, 3])
+def test_a_layer_that_is_not_there_cannot_be_left_out(number: int) -> None:
+    deep, (tokens, _) = model("pre-norm"), batch()
+    message = f"without must be a layer's number, 0 to 2, got {number}"
+    for call in (deep, deep.stream):
+        with pytest.raises(ValueError, match=re.escape(message) + "$"):
+            call(tokens, without=number)
 
 
 @pytest.mark.parametrize("join", JOINS)
@@ -220,6 +232,13 @@ def test_a_run_is_the_same_for_its_seed_and_another_for_another(variant: Variant
 
 
 @pytest.mark.usefixtures("tiny")
+def test_the_seed_names_the_batches_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(depth, "start", lambda variant, _: start(variant, 0))
+    variant = Variant("none", num_layers=1)
+    assert depth.run(variant, 3)[2].curve != depth.run(variant, 4)[2].curve  # weights are equal
+
+
+@pytest.mark.usefixtures("tiny")
 def test_measures_are_taken_before_and_after_training() -> None:
     variant = Variant("post-norm", 3e-3, num_layers=2)
     deep, _, result = depth.run(variant, 0)
@@ -254,7 +273,7 @@ def test_the_experiment_says_all_that_its_numbers_depend_on() -> None:
     assert EXPERIMENT.name == "depth"
     assert EXPERIMENT.variants == tuple(named)
     assert EXPERIMENT.settings == asdict(SETTINGS) | {"task": asdict(TASK), "variants": named}
-    assert EXPERIMENT.floors == {"chance": math.log(16), "orderless": math.log(7)}
+    assert EXPERIMENT.floors == {"chance": math.log(16), "one answer": math.log(8)}
     assert EXPERIMENT.settings["task"] == {"length": 8, "vocab_size": 16}
 
 

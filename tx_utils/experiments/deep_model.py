@@ -127,7 +127,13 @@ class DeepModel(nn.Module):
 
         Returns:
             One tensor more than there are layers in use, (B, T, d_model) each.
+
+        Raises:
+            ValueError: if there is no layer of that number.
         """
+        last = len(self.layers) - 1
+        if without is not None and not 0 <= without <= last:
+            raise ValueError(f"without must be a layer's number, 0 to {last}, got {without}")
         states = [self.positions(self.embedding(tokens))]
         for number, layer in enumerate(self.layers):
             if number != without:
