@@ -20,7 +20,7 @@ from tx_utils.plotting.style import (
 from tx_utils.training.history import History
 
 NAME_HEIGHT = 0.055  # of a floor's name, as a fraction of the axes
-LEGEND_CHARACTERS = 45  # in a row of at most four labels
+LEGEND_CHARACTERS = 45  # in all labels, up to which four fit into a row, or three into each of two
 
 Curve = tuple[Sequence[float], Sequence[float]]  # (x, y)
 
@@ -217,7 +217,8 @@ def _finish(figure: LessonFigure, axes: Axes, title: str, floors: Mapping[str, f
     """Name the floors, the lines (in a legend above the axes, where it hides no data), the plot."""
     _name_floors(axes, floors)
     handles, labels = axes.get_legend_handles_labels()
-    columns = 4 if sum(map(len, labels)) < LEGEND_CHARACTERS else 2
+    short = sum(map(len, labels)) < LEGEND_CHARACTERS
+    columns = (4 if len(labels) <= 4 else 3) if short else 2
     rows = math.ceil(len(labels) / columns)
     axes.legend(
         handles,
