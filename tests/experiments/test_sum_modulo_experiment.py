@@ -14,13 +14,14 @@ from tx_utils import FeedForward, LayerNorm
 from tx_utils.experiments import sum_modulo
 from tx_utils.experiments.sum_modulo import (
     EXPERIMENT,
-    LARGER,
-    LAYERS,
     SETTINGS,
+    SHARPER,
     TASK,
     WIDTHS,
     LinearFeedForward,
     Plus,
+    SharperFeedForward,
+    SharperGELU,
     make_model,
     mass_on_asked,
     narrow,
@@ -29,6 +30,7 @@ from tx_utils.experiments.sum_modulo import (
 
 B, T, D_MODEL, D_FF = 2, 3, 7, 11
 ADDITIVE = ("linear", "none")
+KINDS = ("ReLU", *ADDITIVE, "GELU", "LayerNorm", SHARPER)
 
 
 @pytest.fixture
@@ -64,6 +66,15 @@ def test_plus_adds_what_the_layer_says() -> None:
     x = vectors()
     layer = nn.Linear(D_MODEL, D_MODEL)
     assert torch.equal(Plus(layer)(x), x + layer(x))
+
+
+def test_the_sharper_network_bends_as_gelu_does_four_times_as_far_away() -> None:
+    torch.manual_seed(0)
+    x = vectors()
+    torch.testing.assert_close(SharperGELU()(x), x * torch.distributions.Normal(0, 1).cdf(4 * x))
+    layer = SharperFeedForward(D_MODEL, D_FF)
+    hidden = F.gelu(4 * layer.linear1(x)) / 4
+    torch.testing.assert_close(layer(x), layer.linear2(hidden))
 
 
 @pytest.mark.parametrize("variant", EXPERIMENT.variants)
@@ -104,7 +115,7 @@ def test_each_variant_has_the_layer_that_it_is_named_after() -> None:
     layers = {variant: make_model(variant).after for variant in EXPERIMENT.variants}
     assert isinstance(layers.pop("none"), nn.Identity)
     assert isinstance(layers.pop("LayerNorm"), LayerNorm)
-    activations = {"linear": nn.Identity, "GELU": nn.GELU, LARGER: nn.GELU}
+    activations = {"linear": nn.Identity, "GELU": nn.GELU, SHARPER: SharperGELU}
     for variant, layer in layers.items():
         assert isinstance(layer, Plus)
         assert isinstance(layer.layer, FeedForward)
@@ -114,29 +125,28 @@ def test_each_variant_has_the_layer_that_it_is_named_after() -> None:
     assert [narrow(width) for width in WIDTHS] == [v for v in EXPERIMENT.variants if "width" in v]
 
 
-def test_larger_values_are_four_times_as_large_and_nothing_else() -> None:
-    plain, larger = make_model("GELU"), make_model(LARGER)
-    assert [p.shape for p in plain.parameters()] == [p.shape for p in larger.parameters()]
-    size = {name: p.std().item() for name, p in larger.named_parameters() if p.dim() == 2}
-    assert size.pop("held.weight") == pytest.approx(4.0, rel=0.25)
-    for name, p in plain.named_parameters():
-        if name in size:
-            assert size[name] == pytest.approx(p.std().item(), rel=0.25)
+@pytest.mark.parametrize("variant", EXPERIMENT.variants)
+def test_every_model_has_two_heads_of_half_the_width(variant: str) -> None:
+    attention = make_model(variant).attention
+    assert (attention.num_heads, SETTINGS.num_heads) == (2, 2)
+    asked, names, *_ = TASK.sample(3, torch.Generator().manual_seed(0))
+    assert make_model(variant).weights(asked, names).shape == (3, 2, 1, TASK.people)
 
 
-def test_relu_and_linear_start_from_the_same_numbers() -> None:
+@pytest.mark.parametrize("other", ["linear", "GELU", SHARPER])
+def test_networks_that_differ_in_the_bend_start_from_the_same_numbers(other: str) -> None:
     parameters = []
-    for variant in ("ReLU", "linear"):
+    for variant in ("ReLU", other):
         torch.manual_seed(5)
         parameters.append(dict(make_model(variant).named_parameters()))
-    relu, linear = parameters
-    assert relu.keys() == linear.keys()
-    assert all(torch.equal(relu[name], linear[name]) for name in relu)
+    relu, changed = parameters
+    assert relu.keys() == changed.keys()
+    assert all(torch.equal(relu[name], changed[name]) for name in relu)
     assert sum(p.numel() for p in relu.values()) == 13_669
     assert sum(p.numel() for p in make_model("none").parameters()) == 5_317
 
 
-@pytest.mark.parametrize("variant", LAYERS)
+@pytest.mark.parametrize("variant", KINDS)
 def test_only_a_nonlinearity_makes_the_digits_interact(variant: str) -> None:
     for seed in range(3):
         torch.manual_seed(seed)
@@ -160,7 +170,7 @@ def test_no_additive_model_beats_its_floor_in_any_table(
     assert F.cross_entropy(model(*inputs), answer).item() >= TASK.additive_floor - 1e-5
 
 
-@pytest.mark.parametrize("variant", LAYERS)
+@pytest.mark.parametrize("variant", KINDS)
 def test_a_gradient_reaches_every_parameter_but_the_key_bias(variant: str) -> None:
     torch.manual_seed(0)
     model = make_model(variant)
@@ -175,23 +185,24 @@ def test_a_gradient_reaches_every_parameter_but_the_key_bias(variant: str) -> No
 def test_experiment_says_what_its_numbers_depend_on() -> None:
     assert EXPERIMENT.settings == {**asdict(SETTINGS), "task": asdict(TASK)}
     assert EXPERIMENT.floors == {"additive": math.log(5)}
-    assert EXPERIMENT.variants[:3] == ("ReLU", "linear", "none")
+    assert EXPERIMENT.variants == (*KINDS, *map(narrow, WIDTHS))
     assert SETTINGS.test_size >= 5_000
 
 
 # Border
 
 
-def test_an_unknown_variant_is_no_model() -> None:
-    with pytest.raises(KeyError, match="tanh"):
-        make_model("tanh")
+@pytest.mark.parametrize("name", ["tanh", "ReLU, widht 4", "ReLU, width 3", "GELU, width 4"])
+def test_an_unknown_variant_is_no_model(name: str) -> None:
+    with pytest.raises(KeyError, match=name):
+        make_model(name)
 
 
 # Learning
 
 
 @pytest.mark.usefixtures("tiny")
-@pytest.mark.parametrize("variant", ["ReLU", "none", LARGER, "ReLU, width 2"])
+@pytest.mark.parametrize("variant", ["ReLU", "none", SHARPER, "ReLU, width 2"])
 def test_a_run_is_the_same_for_its_seed_and_another_for_another(variant: str) -> None:
     model, history, result = run(variant, 3)
     torch.rand(7)  # what the caller draws does not matter

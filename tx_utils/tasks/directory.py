@@ -146,16 +146,19 @@ class SumModulo:
 
     @property
     def additive_floor(self) -> float:
-        """Least expected loss in nats of a model whose logits add up, one term per digit: ln 5.
+        """Least expected loss in nats of a model whose logits add up: ln n, for n digits.
 
-        It is the loss of knowing nothing, too: either digit alone says nothing about the sum,
-        and the loss is convex in the two terms, so the uniform guess is their best.
+        One term per digit. For a fixed first digit each answer is right once as the second runs
+        over all its values. So the mean of the right answer's logit, over the table of all n * n
+        pairs with all else held, is the mean of all logits. The mean loss therefore is that of
+        `(1 / n) sum_c -ln p_c`, and by Gibbs' inequality this is never below ln n, the loss of
+        the uniform guess.
         """
         return math.log(self.num_digits)
 
     @property
     def one_head_floor(self) -> float:
-        """Least expected loss in nats of one head whose keys see the digits too: (ln 5) / 5.
+        """Least expected loss in nats of one head whose keys see the digits too: (ln n) / n.
 
         The head alone, with a query that does not see them, read by a linear layer. Its logits
         are fractions z_c = N_c / Z, where Z > 0 adds up the exponentiated scores. Every N_c and
