@@ -12,7 +12,7 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_BYTES = 1_000_000
-CODE_CELLS = (20, 35)
+CODE_CELLS = (20, 40)
 MOST_CODE_CELLS_IN_LONG_LESSONS = 60
 LONG_LESSONS = range(7, 11)
 MAX_MEDIAN_LINES, MAX_USUAL_LINES, MAX_LINES = 6, 15, 25

@@ -1,6 +1,7 @@
 """What every notebook keeps to: each rule takes a notebook and returns the problems it finds."""
 
 import copy
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -113,6 +114,17 @@ def setup_cells_are_identical(notebooks: list[NotebookNode]) -> Iterator[str]:
     for notebook, setup in zip(notebooks, setups, strict=True):
         if setup != setups[0]:
             yield f"{notebook.path.name} has another setup cell than {notebooks[0].path.name}"
+
+
+def navigation_leads_through_the_series(notebooks: list[NotebookNode]) -> Iterator[str]:
+    """Another rule for all: first and last cell link to the neighbours, by file and title."""
+    for before, after in itertools.pairwise(notebooks):
+        for here, there, way in ((before, after, "next"), (after, before, "previous")):
+            title = there.cells[0].source.split("\n")[0].removeprefix("# ")
+            link = f"{way}: [{title}]({there.path.name})"
+            for place in (0, -1):
+                if link not in here.cells[place].source:
+                    yield f"{here.path.name}, cell {place}: {link} is missing"
 
 
 RULES: list[Callable[[NotebookNode], Iterator[str]]] = [

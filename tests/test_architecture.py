@@ -13,10 +13,11 @@ LEVELS = {
     -1: "_checks",
     0: "masks attention positional feed_forward normalization embedding",
     1: "layers configs",
-    2: "models",
-    3: "recording generation training tasks",
-    4: "plotting notebook experiments",
-    5: "__init__",
+    2: "stacks",
+    3: "models",
+    4: "recording generation training tasks",
+    5: "plotting notebook experiments",
+    6: "__init__",
 }
 LEVEL_OF = {name: level for level, names in LEVELS.items() for name in names.split()}
 SEEDING = r"(torch(\.\w+)*\.(manual_)?seed\w*|random\.seed|(np|numpy)\.random\.seed)"

@@ -9,7 +9,12 @@ from PIL import Image
 
 from notebook_building import code, display, error, figure, markdown, notebook, png, save, stream
 from notebook_form import package_names, targets, word_count
-from notebook_rules import RULES, read, setup_cells_are_identical
+from notebook_rules import (
+    RULES,
+    navigation_leads_through_the_series,
+    read,
+    setup_cells_are_identical,
+)
 
 PNG = png(Image.new("RGB", (8, 8), "white"))
 IGNORED = ["nbval-ignore-output"]
@@ -137,8 +142,8 @@ def test_rule_catches_a_figure_without_caption(tmp_path: Path) -> None:
     ("name", "code_count", "kept"),
     [
         ("02_attention.ipynb", 19, False),
-        ("02_attention.ipynb", 35, True),
-        ("02_attention.ipynb", 36, False),
+        ("02_attention.ipynb", 40, True),
+        ("02_attention.ipynb", 41, False),
         ("07_transformer.ipynb", 60, True),
         ("07_transformer.ipynb", 61, False),
         ("attention.ipynb", 20, False),
@@ -161,6 +166,26 @@ def test_setup_cells_are_compared(tmp_path: Path) -> None:
     save(content, paths[1])
     (problem,) = setup_cells_are_identical([read(path) for path in paths])
     assert "01_a.ipynb" in problem
+
+
+def test_navigation_is_that_of_the_series(tmp_path: Path) -> None:
+    first, second = ("[00 · A](00_a.ipynb)", "[01 · B](01_b.ipynb)")
+    texts = {"00_a.ipynb": ("# 00 · A", f"next: {second}"), "01_b.ipynb": ("# 01 · B", "")}
+
+    def problems(previous: str) -> list[str]:
+        texts["01_b.ipynb"] = ("# 01 · B", f"previous: {previous} | contents")
+        paths = [
+            save(notebook([markdown(f"{title}\n\n{line}"), markdown(line)]), tmp_path / name)
+            for name, (title, line) in texts.items()
+        ]
+        return list(navigation_leads_through_the_series([read(path) for path in paths]))
+
+    assert problems(first) == []
+    for wrong in ("[00 · A](00_b.ipynb)", "[00 · Ann](00_a.ipynb)", ""):
+        link = f"previous: {first} is missing"
+        assert problems(wrong) == [f"01_b.ipynb, cell {place}: {link}" for place in (0, -1)]
+    texts["00_a.ipynb"] = ("# 00 · A", "")
+    assert len(problems(first)) == 2
 
 
 def test_words_are_those_of_prose() -> None:

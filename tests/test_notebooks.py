@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 from nbformat import NotebookNode
 
-from notebook_rules import RULES, read, setup_cells_are_identical
+from notebook_rules import (
+    RULES,
+    navigation_leads_through_the_series,
+    read,
+    setup_cells_are_identical,
+)
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
 
@@ -23,3 +28,7 @@ def test_notebook_keeps_the_rule(rule: Callable[[NotebookNode], Iterator[str]], 
 
 def test_setup_cell_is_the_same_everywhere() -> None:
     assert list(setup_cells_are_identical([read(path) for path in NOTEBOOKS])) == []
+
+
+def test_navigation_leads_through_the_series() -> None:
+    assert list(navigation_leads_through_the_series([read(path) for path in NOTEBOOKS])) == []

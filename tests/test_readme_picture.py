@@ -21,6 +21,12 @@ def test_every_link_leads_to_a_file() -> None:
     assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
+def test_the_map_leads_to_every_notebook() -> None:
+    linked = re.findall(r"^\| \[.*?\]\((notebooks/.*?)\)", README, re.MULTILINE)
+    notebooks = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    assert linked == [path.relative_to(ROOT).as_posix() for path in notebooks]
+
+
 def test_every_module_that_the_map_names_exists() -> None:
     rows = re.findall(r"^\| .*?\(planned\).*|^\| \[.*", README, re.MULTILINE)
     names = {name for row in rows for name in re.findall(r"`(\w+)`", row)}

@@ -9,7 +9,7 @@ from tx_utils.embedding import TokenEmbedding
 from tx_utils.feed_forward import FeedForward
 from tx_utils.layers import DecoderLayer, EncoderLayer, Residual
 from tx_utils.masks import causal_mask, padding_mask
-from tx_utils.models import GPT, Decoder, Encoder, Transformer
+from tx_utils.models import GPT, Transformer
 from tx_utils.normalization import LayerNorm, layer_norm
 from tx_utils.positional import (
     LearnedPositionalEncoding,
@@ -17,6 +17,7 @@ from tx_utils.positional import (
     sinusoidal_encoding,
 )
 from tx_utils.recording import record_attention
+from tx_utils.stacks import Decoder, Encoder
 from tx_utils.training import (
     EarlyStopping,
     History,
@@ -24,6 +25,7 @@ from tx_utils.training import (
     TokenAccuracy,
     TokenCrossEntropy,
     best_device,
+    check_environment,
     evaluate,
     load_checkpoint,
     save_checkpoint,
@@ -69,6 +71,7 @@ __all__ = [
     "TransformerConfig",
     "best_device",
     "causal_mask",
+    "check_environment",
     "evaluate",
     "layer_norm",
     "load_checkpoint",

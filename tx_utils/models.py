@@ -1,4 +1,4 @@
-"""Models: the layers stacked into an encoder, a decoder, a Transformer and a GPT.
+"""Models: the stacks of layers between embeddings and output, as a Transformer and as a GPT.
 
 In the full models the stacks' linear layers start with Xavier's uniform initialisation, as those
 of `nn.Transformer` do: on reversing ten tokens, two post-norm layers a side come to a loss of 0.01
@@ -6,81 +6,14 @@ to 0.02 in 300 steps with it (3 seeds), and of 0.01 to 1.9 with torch's default 
 Source: Vaswani et al. (2017), section 3, figure 1; for `GPT`, Radford et al. (2019), section 2.3.
 """
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from tx_utils._checks import check_features, check_tokens
-from tx_utils.configs import GPTConfig, StackConfig, TransformerConfig
+from tx_utils.configs import GPTConfig, TransformerConfig
 from tx_utils.embedding import TokenEmbedding
-from tx_utils.layers import DecoderLayer, EncoderLayer
 from tx_utils.masks import causal_mask, padding_mask
-from tx_utils.normalization import LayerNorm
 from tx_utils.positional import LearnedPositionalEncoding, PositionalEncoding
-
-
-class Encoder(nn.Module):
-    """A stack of encoder layers over embedded tokens.
-
-    Pre-norm layers leave the sum of the residual stream unnormalised, so a final norm follows
-    them; after post-norm layers there is none (`norm` is None).
-
-    Args:
-        config: A `TransformerConfig` or a `GPTConfig`.
-
-    Example:
-        >>> import torch
-        >>> config = TransformerConfig(9, 9, d_model=4, num_heads=2, num_layers=2, d_ff=8)
-        >>> Encoder(config)(torch.zeros(1, 3, 4)).shape
-        torch.Size([1, 3, 4])
-    """
-
-    def __init__(self, config: StackConfig) -> None:
-        super().__init__()
-        # Each layer is built on its own: copies of one layer would start equal.
-        self.layers = nn.ModuleList(
-            EncoderLayer(**_layer_arguments(config)) for _ in range(config.num_layers)
-        )
-        self.norm = _final_norm(config)
-
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Update every token, layer by layer.  x and result: (B, T, d_model)."""
-        for layer in self.layers:
-            x = layer(x, mask)
-        return x if self.norm is None else self.norm(x)
-
-
-class Decoder(nn.Module):
-    """A stack of decoder layers over embedded target tokens, reading from the encoder's memory.
-
-    Args:
-        config: A `TransformerConfig`.
-
-    Example:
-        >>> import torch
-        >>> config = TransformerConfig(9, 9, d_model=4, num_heads=2, num_layers=2, d_ff=8)
-        >>> Decoder(config)(torch.zeros(1, 3, 4), memory=torch.zeros(1, 5, 4)).shape
-        torch.Size([1, 3, 4])
-    """
-
-    def __init__(self, config: StackConfig) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(
-            DecoderLayer(**_layer_arguments(config)) for _ in range(config.num_layers)
-        )
-        self.norm = _final_norm(config)
-
-    def forward(
-        self,
-        x: Tensor,
-        memory: Tensor,
-        self_mask: Tensor | None = None,
-        cross_mask: Tensor | None = None,
-    ) -> Tensor:
-        """Update every target token, layer by layer; arguments as in `DecoderLayer`."""
-        for layer in self.layers:
-            x = layer(x, memory, self_mask, cross_mask)
-        return x if self.norm is None else self.norm(x)
+from tx_utils.stacks import Decoder, Encoder
 
 
 class Transformer(nn.Module):
@@ -210,20 +143,11 @@ class GPT(nn.Module):
         return self.output_proj(self.encoder(x, causal_mask(tokens.size(1), device=tokens.device)))
 
 
-def _layer_arguments(config: StackConfig) -> dict[str, Any]:
-    names = ("d_model", "num_heads", "d_ff", "dropout", "activation", "norm_first", "norm_eps")
-    return {name: getattr(config, name) for name in names}
-
-
 def _xavier(stack: nn.Module) -> None:
     """Start the weights of all linear layers from Glorot and Bengio (2010), equation 16."""
     for module in stack.modules():
         if isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight)
-
-
-def _final_norm(config: StackConfig) -> LayerNorm | None:
-    return LayerNorm(config.d_model, eps=config.norm_eps) if config.norm_first else None
 
 
 def _embedding(vocab_size: int, config: TransformerConfig | GPTConfig) -> TokenEmbedding:

@@ -41,7 +41,8 @@ class Counted:
 
 def result_of(variant: str, seed: int) -> Result:
     loss = SPECIAL.get((variant, seed), seed + (0.25 if variant == "a" else 0.5))
-    return Result(loss, accuracy=1 / (seed + 3), curve=[2.0, seed / 3], epoch_end=[10, 20])
+    measures = {"norms": [seed / 3, SPECIAL.get((variant, seed), 1.0)], "mass": 1 / (seed + 7)}
+    return Result(loss, 1 / (seed + 3), [2.0, seed / 3], [10, 20], measures)
 
 
 def stored(folder: Path) -> Any:
@@ -75,7 +76,9 @@ def test_what_is_collected_is_what_was_run(tmp_path: Path) -> None:
     assert evidence.versions["torch"] == torch.__version__.split("+")[0]
     assert re.fullmatch(r"3\.\d+\.\d+", evidence.versions["python"])
     assert {v: list(results) for v, results in evidence.runs.items()} == {"a": [0, 1], "b": [0, 1]}
-    assert evidence.runs["b"][1] == Result(1.5, 0.25, [2.0, 0.33333], [10, 20])
+    measures = {"norms": [0.33333, 1.0], "mass": 0.125}
+    assert evidence.runs["b"][1] == Result(1.5, 0.25, [2.0, 0.33333], [10, 20], measures)
+    assert evidence.measures("b", "mass") == [0.14286, 0.125]
 
 
 def test_the_freshly_stored_evidence_of_every_experiment_is_that_of_the_code() -> None:
@@ -183,6 +186,16 @@ def test_new_floors_or_fewer_variants_reach_the_file_without_a_run(
     assert source.calls == []
     evidence = load_evidence("tiny", tmp_path)
     assert (evidence.floors, tuple(evidence.runs)) == (experiment.floors, experiment.variants)
+
+
+@given(st.lists(st.lists(st.floats(-9.0, 9.0), min_size=3, max_size=3), min_size=1, max_size=5))
+def test_band_is_from_the_lowest_to_the_highest_at_each_entry(lists: list[list[float]]) -> None:
+    runs = {"a": {n: Result(0.0, 0.0, measures={"x": values}) for n, values in enumerate(lists)}}
+    low, high = Evidence({}, {}, {}, runs).band("a", "x")
+    assert len(low) == len(high) == 3
+    for entry in range(3):
+        ordered = sorted(values[entry] for values in lists)
+        assert (low[entry], high[entry]) == (ordered[0], ordered[-1])
 
 
 def test_seeds_may_be_an_iterator(tmp_path: Path) -> None:

@@ -130,6 +130,7 @@ def test_names_are_unique_and_tell_the_points_apart() -> None:
 
 def test_experiment_states_the_sweep_and_its_floors() -> None:
     assert EXPERIMENTS["scaling"] is EXPERIMENT
+    assert EXPERIMENTS["address_book"] is address_book.EXPERIMENT
     assert EXPERIMENT.variants == tuple(variant.name for variant in SWEEP)
     stated = EXPERIMENT.settings
     assert stated["variants"] == {variant.name: asdict(variant) for variant in SWEEP}

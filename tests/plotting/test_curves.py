@@ -70,6 +70,11 @@ def test_one_run_shows_its_training_and_its_validation_loss() -> None:
     assert legend(only(plot_loss(history(2.0, 1.0)))) == ["training"]
 
 
+def test_a_loss_in_another_unit_is_named_so() -> None:
+    axes = only(plot_loss(history(2.0, 1.0), ylabel="mean squared error"))
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("training step", "mean squared error")
+
+
 losses = st.lists(st.floats(0.01, 10.0), min_size=2, max_size=5)
 
 

@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
-from drawn import drawn
+from drawn import drawn, is_cut
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
@@ -130,6 +130,32 @@ def test_a_mask_is_ticked_exactly_where_it_is_true(t_q: int, t_k: int, data: st.
     assert matrix(axes) == allowed
 
 
+def test_several_masks_stand_side_by_side_each_under_its_title() -> None:
+    masks = torch.rand(3, 5, 2, generator=torch.Generator().manual_seed(0)) < 0.5
+    figure = plot_mask(masks, panel_titles=["a", "b", "c"], key_labels=["I", "am"], title="T")
+    found = panels(figure)
+    assert [matrix(axes) for axes in found] == masks.tolist()
+    assert [set(numbers(axes)) for axes in found] == [
+        set(map(tuple, mask.nonzero().tolist())) for mask in masks
+    ]
+    assert [axes.get_title(loc="left") for axes in found] == ["a", "b", "c"]
+    assert [ticks(axes.get_xticklabels()) for axes in found] == [["I", "am"]] * 3
+    assert [axes.get_xlabel() for axes in found] == [IS_READ] * 3
+    assert [axes.get_ylabel() for axes in found] == [READS, "", ""]
+    assert figure.get_suptitle() == "T"
+    assert len({axes.get_position().y0 for axes in found}) == 1
+    assert not is_cut(figure)
+    untitled = panels(plot_mask(masks))
+    assert [axes.get_title(loc="left") for axes in untitled] == [""] * 3
+
+
+def test_large_masks_show_colours_only() -> None:
+    for shape in ((2 * MOST_NUMBERS + 1, 2), (2, 2 * MOST_NUMBERS + 1)):
+        assert numbers(panels(plot_mask(torch.ones(shape).bool()))[0]) == {}
+    most = torch.ones(2 * MOST_NUMBERS, 1).bool()
+    assert len(numbers(panels(plot_mask(most))[0])) == 2 * MOST_NUMBERS
+
+
 @pytest.mark.parametrize("value", [False, True])
 def test_a_masks_colours_mean_the_same_when_all_cells_are_alike(value: bool) -> None:
     picture = image(panels(plot_mask(torch.full((2, 3), value)))[0])
@@ -219,10 +245,15 @@ def test_weights_of_other_dimensions_are_refused(shape: tuple[int, ...]) -> None
         plot_attention(torch.zeros(shape))
 
 
-@pytest.mark.parametrize("shape", [(3,), (1, 3, 3)])
-def test_masks_and_encodings_of_other_dimensions_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(f'mask must be (T_q, T_k), got {shape}')}$"):
+@pytest.mark.parametrize("shape", [(3,), (1, 2, 3, 3)])
+def test_masks_of_other_dimensions_are_refused(shape: tuple[int, ...]) -> None:
+    message = re.escape(f"mask must be (T_q, T_k) or (N, T_q, T_k), got {shape}")
+    with pytest.raises(ValueError, match=f"^{message}$"):
         plot_mask(torch.zeros(shape).bool())
+
+
+@pytest.mark.parametrize("shape", [(3,), (1, 3, 3)])
+def test_encodings_of_other_dimensions_are_refused(shape: tuple[int, ...]) -> None:
     message = re.escape(f"encoding must be (T, d_model), got {shape}")
     with pytest.raises(ValueError, match=f"^{message}$"):
         plot_positional_encoding(torch.zeros(shape))
@@ -231,6 +262,8 @@ def test_masks_and_encodings_of_other_dimensions_are_refused(shape: tuple[int, .
 def test_every_panel_needs_its_title() -> None:
     with pytest.raises(ValueError, match="shorter"):
         plot_attention(weights_of(3, 2, 2), panel_titles=["one", "two"])
+    with pytest.raises(ValueError, match="shorter"):
+        plot_mask(weights_of(3, 2, 2) > 0.5, panel_titles=["one", "two"])
 
 
 @pytest.mark.parametrize("count", [1, 5])

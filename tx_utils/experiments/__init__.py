@@ -3,12 +3,26 @@
 `EXPERIMENTS` lists them; `load_evidence` reads the results of ten seeds that are stored for each.
 """
 
-from tx_utils.experiments import address_book, extrapolation, positions, scaling
+from tx_utils.experiments import (
+    address_book,
+    depth,
+    exclusive_or,
+    extrapolation,
+    positions,
+    scaling,
+    sorting,
+    sum_modulo,
+    two_lookups,
+    weather,
+)
 from tx_utils.experiments.evidence import Evidence, Experiment, Result, collect, load_evidence
 
+LESSONS = (
+    *(weather, address_book, scaling, two_lookups, positions, extrapolation),
+    *(sum_modulo, exclusive_or, depth, sorting),
+)
 EXPERIMENTS: dict[str, Experiment] = {
-    module.EXPERIMENT.name: module.EXPERIMENT
-    for module in (address_book, scaling, positions, extrapolation)
+    module.EXPERIMENT.name: module.EXPERIMENT for module in LESSONS
 }
 
 __all__ = ["EXPERIMENTS", "Evidence", "Experiment", "Result", "collect", "load_evidence"]

@@ -90,6 +90,11 @@ class Evidence:
         """What else was measured under that name, one entry per seed."""
         return [result.measures[name] for result in self.runs[variant].values()]
 
+    def band(self, variant: str, name: str) -> tuple[list[float], list[float]]:
+        """The lowest and the highest of what was measured under that name, entry by entry."""
+        entries = list(zip(*self.measures(variant, name), strict=True))
+        return [min(entry) for entry in entries], [max(entry) for entry in entries]
+
     def curves(self, variant: str) -> list[tuple[list[int], list[float]]]:
         """The training curves of a variant, one (steps, losses) per seed."""
         return [(result.epoch_end, result.curve) for result in self.runs[variant].values()]

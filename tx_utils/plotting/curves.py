@@ -30,6 +30,7 @@ def plot_loss(
     *,
     floors: Mapping[str, float] | None = None,
     spread: Mapping[str, Sequence[Curve]] | None = None,
+    ylabel: str = "loss (nats)",
     title: str = "",
     alt: str = "",
     size: Size = "wide",
@@ -43,6 +44,7 @@ def plot_loss(
         floors: Horizontal reference lines, by their label.
         spread: Stored curves of more seeds, by the label of the runs that they stand behind,
             drawn as a band from the lowest to the highest.
+        ylabel: What the loss is, with its unit.
         title: The finding, in a sentence.
         alt: What the picture shows; made from the title if empty.
         size: "small", "wide" or "large".
@@ -78,7 +80,7 @@ def plot_loss(
                     **_cues(index),
                 )
         _draw_floors(axes, floors or {})
-        axes.set(xlabel="training step", ylabel="loss (nats)")
+        axes.set(xlabel="training step", ylabel=ylabel)
         axes.set_xlim(left=0)
         if log:
             axes.set_yscale("log")

@@ -79,36 +79,44 @@ def plot_mask(
     *,
     query_labels: Sequence[str] | None = None,
     key_labels: Sequence[str] | None = None,
+    panel_titles: Sequence[str] | None = None,
     title: str = "",
     alt: str = "",
 ) -> LessonFigure:
     """Draw a mask: blue with a tick where a query may attend, white where it may not.
 
     Args:
-        mask: True = may attend.  (T_q, T_k)
+        mask: True = may attend; (T_q, T_k), or (N, T_q, T_k) for several side by side.
         query_labels: A name for each row.
         key_labels: A name for each column.
+        panel_titles: A title for each panel; none if None.
         title: The finding, in a sentence.
         alt: What the picture shows; made from the title if empty.
 
     Raises:
-        ValueError: if the mask is not two-dimensional, or labels are too few or too many.
+        ValueError: if the mask has another number of dimensions, or labels another number.
 
     Example:
         >>> import torch
         >>> plot_mask(torch.eye(3, dtype=torch.bool)).axes[0].get_xlabel()
         'key position (is read)'
     """
-    if mask.dim() != 2:
-        raise ValueError(f"mask must be (T_q, T_k), got {tuple(mask.shape)}")
-    figure, (axes,) = new_figure("small", alt=alt or f"Mask. {title}", images=True)
-    allowed = mask.cpu().numpy()
+    if mask.dim() not in (2, 3):
+        raise ValueError(f"mask must be (T_q, T_k) or (N, T_q, T_k), got {tuple(mask.shape)}")
+    masks = mask.cpu().reshape(-1, *mask.shape[-2:]).numpy()
+    size: Size = "small" if len(masks) == 1 else "wide"
+    figure, panels = new_figure(size, columns=len(masks), alt=alt or f"Mask. {title}", images=True)
     with styled():
-        axes.imshow(allowed, cmap=ListedColormap(["white", COLOURS[5]]), vmin=0, vmax=1)
-        for row, column in np.argwhere(allowed) if max(allowed.shape) <= 2 * MOST_NUMBERS else ():
-            axes.text(column, row, "✓", ha="center", va="center")
-        _label_cells(axes, query_labels, key_labels)
-        axes.set(xlabel=IS_READ, ylabel=READS)
+        names = panel_titles or [""] * len(masks)
+        for axes, allowed, name in zip(panels, masks, names, strict=True):
+            axes.imshow(allowed, cmap=ListedColormap(["white", COLOURS[5]]), vmin=0, vmax=1)
+            is_small = max(allowed.shape) <= 2 * MOST_NUMBERS
+            for row, column in np.argwhere(allowed) if is_small else ():
+                axes.text(column, row, "✓", ha="center", va="center")
+            _label_cells(axes, query_labels, key_labels)
+            axes.set_title(name, fontweight="normal")
+            axes.set_xlabel(IS_READ)
+        panels[0].set_ylabel(READS)
         _title(figure, title)
     return figure
 

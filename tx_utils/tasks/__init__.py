@@ -5,17 +5,23 @@ from tx_utils.tasks.directory import Difference, SumModulo
 from tx_utils.tasks.look_back import NOT_ASKED, LookBack
 from tx_utils.tasks.reverse import Reverse
 from tx_utils.tasks.sampling import FreshSamples, fixed_loader, fresh_loader
+from tx_utils.tasks.sorting import SortDigits
+from tx_utils.tasks.weather import WEATHER, Weather, sample_floor
 
 __all__ = [
     "NAMES",
     "NOT_ASKED",
+    "WEATHER",
     "AddressBook",
     "Difference",
     "FreshSamples",
     "LookBack",
     "Reverse",
+    "SortDigits",
     "SumModulo",
+    "Weather",
     "fixed_loader",
     "fresh_loader",
     "friend_positions",
+    "sample_floor",
 ]

@@ -69,6 +69,17 @@ class Difference:
         """
         return 1.0
 
+    @property
+    def one_head_signs(self) -> float:
+        """Largest expected share of right signs of such a head: 3/4.
+
+        Its answer without the constant c and the wanted one are normal with mean 0, and their
+        correlation is at most (a_A - a_B) / sqrt(2 sum_j a_j^2) <= 1 / sqrt(2), or the same with
+        A and B exchanged. Such variables share their sign with probability 1 - arccos(1 / sqrt 2)
+        / pi = 3/4 at most. A constant lowers that, and never lifts a smaller share above 1/2.
+        """
+        return 0.75
+
 
 @dataclass(frozen=True)
 class SumModulo:
@@ -113,6 +124,26 @@ class SumModulo:
         answer = digits.gather(1, positions).sum(dim=1) % self.num_digits
         return asked, names, digits, answer
 
+    def all_pairs(self, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Draw one question and ask it with every pair of digits, all else held.
+
+        Over such a table the floors below hold exactly, and not just on average.
+
+        Args:
+            generator: Source of the randomness.
+
+        Returns:
+            As `sample`, with num_digits**2 rows: the first person's digit is the row's number
+            divided by num_digits, the second person's the remainder.
+        """
+        asked, names, digits, _ = self.sample(1, generator)
+        first, second = (int((names == name).int().argmax()) for name in asked[0])
+        pair = torch.arange(self.num_digits**2)
+        digits = digits.repeat(len(pair), 1)
+        digits[:, first], digits[:, second] = pair // self.num_digits, pair % self.num_digits
+        answer = (digits[:, first] + digits[:, second]) % self.num_digits
+        return asked.repeat(len(pair), 1), names.repeat(len(pair), 1), digits, answer
+
     @property
     def additive_floor(self) -> float:
         """Least expected loss in nats of a model whose logits add up, one term per digit: ln 5.
@@ -121,6 +152,24 @@ class SumModulo:
         and the loss is convex in the two terms, so the uniform guess is their best.
         """
         return math.log(self.num_digits)
+
+    @property
+    def one_head_floor(self) -> float:
+        """Least expected loss in nats of one head whose keys see the digits too: (ln 5) / 5.
+
+        The head alone, with a query that does not see them, read by a linear layer. Its logits
+        are fractions z_c = N_c / Z, where Z > 0 adds up the exponentiated scores. Every N_c and
+        Z are sums of one term per digit. Over the table of all n * n pairs of digits, with
+        all else held, the mean of N_y for the right class y therefore is the mean of all N_c.
+        So the margins m = z_y - (mean of z) obey `sum Z m = 0`.
+
+        The loss at margin m is at least phi(m) = ln(1 + (n - 1) exp(-m n / (n - 1))), which is
+        positive and convex, with phi(0) = ln n. Weighting by Z / max Z, which is at most 1, and
+        with Jensen's inequality, `sum phi(m) >= (sum Z / max Z) ln n`. Since Z is a sum of
+        positive terms, one per digit, its mean is at least 1 / n of its maximum. So the mean
+        loss over the table is at least (1 / n) ln n.
+        """
+        return math.log(self.num_digits) / self.num_digits
 
 
 def _check_people(people: int) -> None:

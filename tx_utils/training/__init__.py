@@ -2,7 +2,7 @@
 
 from tx_utils.training.checkpoints import load_checkpoint, save_checkpoint
 from tx_utils.training.early_stopping import EarlyStopping
-from tx_utils.training.environment import best_device, seed_everything
+from tx_utils.training.environment import best_device, check_environment, seed_everything
 from tx_utils.training.evaluation import evaluate
 from tx_utils.training.history import History
 from tx_utils.training.loop import NonFiniteLossError, train, train_step
@@ -16,6 +16,7 @@ __all__ = [
     "TokenAccuracy",
     "TokenCrossEntropy",
     "best_device",
+    "check_environment",
     "evaluate",
     "load_checkpoint",
     "save_checkpoint",

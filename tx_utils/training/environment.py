@@ -1,10 +1,62 @@
-"""The run's surroundings: random seeds, random state, and the device."""
+"""The run's surroundings: what is installed, random seeds, random state, and the device."""
 
 import random
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+
+MIN_PYTHON, MIN_TORCH = (3, 11), (2, 6)  # as in pyproject.toml
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def check_environment(folder: str | Path = ".") -> list[str]:
+    """Look for what would make a lesson fail, and say what to do about it.
+
+    Args:
+        folder: Where the notebook lies.
+
+    Returns:
+        One sentence or two for each problem; an empty list if there is none.
+
+    Example:
+        >>> check_environment()
+        []
+    """
+    problems = []
+    python, installed = sys.version_info[:2], _version(torch.__version__)
+    if python < MIN_PYTHON:
+        problems.append(
+            f"Python {_dotted(python)} is too old, {_dotted(MIN_PYTHON)} or newer is needed. "
+            "Install one, remove the folder .venv and run `make lab PYTHON=python3.12`."
+        )
+    if installed < MIN_TORCH:
+        problems.append(
+            f"torch {_dotted(installed)} is too old, {_dotted(MIN_TORCH)} or newer is needed. In "
+            "the repository's folder run `python -m pip install -r requirements.txt` with the "
+            "Python of this notebook, then restart the kernel."
+        )
+    here = Path(folder).resolve()
+    found = [place / PACKAGE.name for place in (here, *here.parents)]
+    nearest = next((place for place in found if (place / "__init__.py").is_file()), PACKAGE)
+    if nearest != PACKAGE:
+        problems.append(
+            f"tx_utils comes from {PACKAGE.parent}, but this notebook belongs to "
+            f"{nearest.parent}. Run `make lab` in that folder, or `python -m pip install -e .` "
+            "there with the Python of this notebook, then restart the kernel."
+        )
+    return problems
+
+
+def _version(text: str) -> tuple[int, ...]:
+    """Major and minor number, for instance (2, 13) of "2.13.0+cpu"."""
+    return tuple(int(number) for number in text.split(".")[:2])
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
 
 
 def seed_everything(seed: int) -> None:
