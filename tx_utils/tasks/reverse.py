@@ -1,6 +1,6 @@
 """Reverse: a sequence of distinct tokens, to be given back from the end to the beginning.
 
-What stands at position i of the answer depends on i and on nothing else, so this is the task of
+Where the answer to position i stands depends on i and on nothing else, so this is the task of
 a model that must know where it is (lesson 03), and an easy one for many layers (lesson 05).
 """
 
