@@ -180,8 +180,16 @@ def test_a_run_measures_at_its_own_and_at_longer_lengths() -> None:
 def test_experiment_states_all_that_its_numbers_depend_on() -> None:
     assert EXPERIMENTS["extrapolation"] is EXPERIMENT
     assert EXPERIMENT.variants == tuple(VARIANTS)
+    at_12 = {"length": 12, "longer": [14, 17, 22, 24]}
+    at_32 = {"length": 32, "longer": [34, 37, 42, 64]}
     assert EXPERIMENT.settings == asdict(SETTINGS) | {
         "longest": asdict(LookBack(length=64)),
-        "variants": {name: int(name.split(", ")[1]) for name in VARIANTS},
+        "variants": {
+            "sinusoidal, 12": {"positions": "sinusoidal", **at_12},
+            "learned, 12": {"positions": "learned", **at_12},
+            "shifted, 12": {"positions": "shifted", **at_12},
+            "sinusoidal, 32": {"positions": "sinusoidal", **at_32},
+            "learned, 32": {"positions": "learned", **at_32},
+        },
     }
     assert EXPERIMENT.floors == {"chance": math.log(64)}

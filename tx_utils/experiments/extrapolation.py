@@ -91,8 +91,8 @@ def run(name: str, seed: int) -> tuple[QueueModel, History, Result]:
     """Train one variant from one seed, and ask it at its own and at longer lengths."""
     variant = VARIANTS[name]
     seed_everything(seed)
-    layer = variant.positions(SETTINGS.d_model, LONGEST.length)
-    model = QueueModel(LONGEST.vocab_size, SETTINGS.d_model, layer)
+    model = QueueModel(LONGEST.vocab_size, SETTINGS.d_model, torch.nn.Identity())
+    model.positions = variant.positions(SETTINGS.d_model, LONGEST.length)  # last: it may draw
     history = fit_queue(model, variant.task.sample, SETTINGS, seed, name)
     beyond = [measure(model, task.sample, SETTINGS, history) for task in variant.longer]
     measures: dict[str, Any] = {
@@ -155,7 +155,14 @@ EXPERIMENT = Experiment(
     settings={
         **asdict(SETTINGS),
         "longest": asdict(LONGEST),
-        "variants": {name: variant.length for name, variant in VARIANTS.items()},
+        "variants": {
+            name: {
+                "positions": variant.positions.__name__,
+                "length": variant.length,
+                "longer": [task.length for task in variant.longer],
+            }
+            for name, variant in VARIANTS.items()
+        },
     },
     floors={"chance": LONGEST.chance},
     variants=tuple(VARIANTS),

@@ -109,13 +109,11 @@ POSITIONS: dict[str, Positions] = {
 
 
 def build(variant: str) -> QueueModel:
-    """The model of one variant, before training."""
-    return QueueModel(
-        TASK.vocab_size,
-        SETTINGS.d_model,
-        POSITIONS[variant](SETTINGS.d_model, TASK.length),
-        scale_embedding=variant != "unscaled",
-    )
+    """The model of one variant, before training; from one seed, all start with the same weights."""
+    scale = variant != "unscaled"
+    model = QueueModel(TASK.vocab_size, SETTINGS.d_model, nn.Identity(), scale_embedding=scale)
+    model.positions = POSITIONS[variant](SETTINGS.d_model, TASK.length)  # last: it may draw numbers
+    return model
 
 
 def optimizer_and_schedule(
