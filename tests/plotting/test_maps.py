@@ -109,6 +109,15 @@ def test_names_stand_at_their_rows_and_columns() -> None:
     assert attention.get_suptitle() == mask.get_suptitle() == "T"
 
 
+@pytest.mark.parametrize("heads", [2, 5])
+def test_rows_and_columns_of_attention_can_be_named_otherwise(heads: int) -> None:
+    figure = plot_attention(weights_of(heads, 2, 3), xlabel="entry", ylabel="question")
+    assert panels(figure)[0].get_ylabel() == "question"
+    shared = figure._supxlabel.get_text() if heads > 4 else ""  # type: ignore[attr-defined]
+    names = [axes.get_xlabel() for axes in panels(figure)]
+    assert (shared, names) == (("entry", [""] * 5) if heads > 4 else ("", ["entry"] * 2))
+
+
 def test_panels_have_the_titles_given_and_the_figure_the_finding() -> None:
     figure = plot_attention(
         weights_of(2, 3, 3), panel_titles=["before", "after"], title="It learns"

@@ -20,6 +20,8 @@ def plot_attention(
     query_labels: Sequence[str] | None = None,
     key_labels: Sequence[str] | None = None,
     panel_titles: Sequence[str] | None = None,
+    xlabel: str = IS_READ,
+    ylabel: str = READS,
     title: str = "",
     alt: str = "",
     size: Size | None = None,
@@ -31,6 +33,8 @@ def plot_attention(
         query_labels: A name for each row.
         key_labels: A name for each column.
         panel_titles: A title for each panel; "head 0", ... if None and there are several.
+        xlabel: What a column is.
+        ylabel: What a row is.
         title: The finding, in a sentence.
         alt: What the picture shows; made from the title if empty.
         size: "small", "wide" or "large"; chosen by the number of panels if None.
@@ -65,10 +69,10 @@ def plot_attention(
                 _write_numbers(axes, head)
             axes.set_title(name, fontweight="normal")
             if len(heads) <= 4:
-                axes.set_xlabel(IS_READ)
+                axes.set_xlabel(xlabel)
         if len(heads) > 4:  # too narrow for a name each
-            figure.supxlabel(IS_READ, fontsize="medium")
-        panels[0].set_ylabel(READS)
+            figure.supxlabel(xlabel, fontsize="medium")
+        panels[0].set_ylabel(ylabel)
         figure.colorbar(image, ax=panels, label="attention weight", shrink=0.85)
         _title(figure, title)
     return figure
