@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from tx_utils import GPT, TokenAccuracy, causal_mask
 from tx_utils.experiments import sorting
+from tx_utils.experiments.recipe import fit
 from tx_utils.experiments.sorting import (
     EXPERIMENT,
     MODELS,
@@ -24,6 +25,8 @@ from tx_utils.experiments.sorting import (
     complete,
     next_token_mass,
 )
+from tx_utils.tasks.sampling import Sample
+from tx_utils.training import History
 
 B, T = 3, 12
 
@@ -249,6 +252,25 @@ def test_the_last_check_is_of_the_same_weights_without_a_mask(
     taken_off = result.measures["generated answers, mask taken off"]
     assert taken_off == fingerprint(bare)["generated answers"]
     assert (taken_off == result.measures["generated answers"][-1]) == (variant == "no mask")
+
+
+@pytest.mark.usefixtures("tiny")
+def test_both_variants_see_the_same_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[type[nn.Module], list[Tensor]] = {GPT: [], NoMask: []}
+
+    def spied(model: nn.Module, sample: Sample, *args: Any, **options: Any) -> History:
+        def recorded(size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+            batch = sample(size, generator)
+            seen[type(model)].append(batch[0])
+            return batch
+
+        return fit(model, recorded, *args, **options)
+
+    monkeypatch.setattr(sorting, "fit", spied)
+    for variant in MODELS:
+        sorting.run(variant, 3)
+    assert len(seen[GPT]) == 8
+    assert torch.equal(torch.stack(seen[GPT]), torch.stack(seen[NoMask]))
 
 
 @pytest.mark.usefixtures("tiny")

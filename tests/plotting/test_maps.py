@@ -159,6 +159,13 @@ def test_several_masks_stand_side_by_side_each_under_its_title() -> None:
     assert [axes.get_title(loc="left") for axes in untitled] == [""] * 3
 
 
+def test_a_masks_axes_can_be_named_otherwise() -> None:
+    figure = plot_mask(torch.ones(2, 3, 3).bool(), xlabel="changed token", ylabel="output")
+    found = panels(figure)
+    assert [axes.get_xlabel() for axes in found] == ["changed token"] * 2
+    assert [axes.get_ylabel() for axes in found] == ["output", ""]
+
+
 def test_large_masks_show_colours_only() -> None:
     for shape in ((2 * MOST_NUMBERS + 1, 2), (2, 2 * MOST_NUMBERS + 1)):
         assert numbers(panels(plot_mask(torch.ones(shape).bool()))[0]) == {}

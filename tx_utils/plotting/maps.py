@@ -84,6 +84,8 @@ def plot_mask(
     query_labels: Sequence[str] | None = None,
     key_labels: Sequence[str] | None = None,
     panel_titles: Sequence[str] | None = None,
+    xlabel: str = IS_READ,
+    ylabel: str = READS,
     title: str = "",
     alt: str = "",
 ) -> LessonFigure:
@@ -94,6 +96,8 @@ def plot_mask(
         query_labels: A name for each row.
         key_labels: A name for each column.
         panel_titles: A title for each panel; none if None.
+        xlabel: What a column is.
+        ylabel: What a row is.
         title: The finding, in a sentence.
         alt: What the picture shows; made from the title if empty.
 
@@ -119,8 +123,8 @@ def plot_mask(
                 axes.text(column, row, "✓", ha="center", va="center")
             _label_cells(axes, query_labels, key_labels)
             axes.set_title(name, fontweight="normal")
-            axes.set_xlabel(IS_READ)
-        panels[0].set_ylabel(READS)
+            axes.set_xlabel(xlabel)
+        panels[0].set_ylabel(ylabel)
         _title(figure, title)
     return figure
 

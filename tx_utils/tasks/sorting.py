@@ -66,12 +66,16 @@ class SortDigits:
 
     @property
     def entropy_floor(self) -> float:
-        """Least expected loss in nats of every causal model, the mean of all targets: 5 ln 10 / 12.
+        """Expected loss in nats that no causal model gets below: 5 ln 10 / 12 by default.
+
+        It is the mean of all targets, (n - 1) ln K / 2n for n digits out of K, on sequences that
+        the model was not made from.
 
         A causal model predicts a token from those before it. The digits after the first are
         targets, and each is uniform whatever stands before: no prediction costs less than
-        ln 10 in expectation (cross-entropy is at least the entropy). All other targets can be
-        foretold: the separator by its place, the answer from the digits. So of 12 targets 5 cost
-        ln 10 and 7 nothing. A model that knows this reaches the floor in every sequence.
+        ln K in expectation (cross-entropy is at least the entropy). All other targets can be
+        foretold: the separator by its place, the answer from the digits. So of 2n targets n - 1
+        cost ln K and the others nothing. A forecast that says just this pays the floor in every
+        sequence.
         """
         return (self.length - 1) * math.log(self.num_digits) / (2 * self.length)
