@@ -149,9 +149,9 @@ def test_first_moves_is_adams_first_step_and_leaves_the_model_alone(join: str, e
 
 
 @settings(deadline=None, max_examples=25)
-@given(seed=st.integers(0, 2**31), scale=st.sampled_from([1e-3, 1.0, 1e3]))
+@given(seed=st.integers(0, 2**31), scale=st.sampled_from([1e-30, 1e-3, 1.0, 1e3]))
 def test_mean_cosines_is_the_mean_over_all_pairs(seed: int, scale: float) -> None:
-    x = vectors(seed) * scale
+    x = vectors(seed)
     pairs = [
         F.cosine_similarity(sequence[i], sequence[j], dim=0).item()
         for sequence in x
@@ -159,7 +159,7 @@ def test_mean_cosines_is_the_mean_over_all_pairs(seed: int, scale: float) -> Non
         for j in range(T)
         if i != j
     ]
-    (found,) = mean_cosines([x])
+    (found,) = mean_cosines([x * scale])  # a cosine knows no length
     assert found == pytest.approx(sum(pairs) / len(pairs), abs=1e-5)
 
 

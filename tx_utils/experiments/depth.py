@@ -2,7 +2,7 @@
 
 One layer is enough to reverse a short sequence, so eleven of the twelve need only do no harm.
 Five models share everything but the join, the rule by which what a sublayer says meets what was
-there before.
+there before. Further variants change the rate, the warm-up and the depth.
 """
 
 import copy
@@ -60,11 +60,12 @@ class Variant:
         return ", ".join(parts)
 
 
+WITH_RESIDUAL = ("residual only", "post-norm", "pre-norm")
 VARIANTS = (
     *(Variant(join, num_layers=n) for join in ("none", "norm only") for n in (1, 2, 4)),
     *(Variant(join) for join in JOINS),
     *(Variant(join, 3e-3, warmup) for warmup in (1, 50) for join in JOINS),
-    *(Variant(join, 1e-2, warmup) for warmup in (1, 50) for join in list(JOINS)[2:]),
+    *(Variant(join, 1e-2, warmup) for warmup in (1, 50) for join in WITH_RESIDUAL),
 )
 
 
@@ -125,7 +126,7 @@ def mean_cosines(states: list[Tensor]) -> list[float]:
     """
     cosines = []
     for x in states:
-        unit = F.normalize(x.double(), dim=-1)
+        unit = F.normalize(x.double(), dim=-1, eps=1e-300)  # vectors may be tiny
         length = x.size(1)
         # |sum of unit vectors|^2 is the sum over all pairs; T of them are a token with itself.
         pairs = unit.sum(dim=1).square().sum(dim=-1) - length

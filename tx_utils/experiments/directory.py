@@ -1,8 +1,8 @@
 """The model that lessons 02 and 04 share: a question looks into a directory by cross-attention.
 
 Queries come from the question, keys from the entries' names, values from what the entries hold.
-Keys never see what is held, and no residual leads around the attention: all that the answer is
-made of comes through its weights.
+Here keys never see what is held (two subclasses lift that), and no residual leads around the
+attention: all that the answer is made of comes through its weights.
 """
 
 from torch import Tensor, nn

@@ -33,7 +33,7 @@ class ShiftedPositions(PositionalEncoding):
     """Sinusoids that start, in training, at a place drawn anew for every batch."""
 
     def forward(self, x: Tensor, offset: int = 0) -> Tensor:
-        """As in `PositionalEncoding`; in training `offset` is drawn from all that fit."""
+        """As in `PositionalEncoding`, but in training any `offset` that fits is drawn instead."""
         if self.training:
             room = self.encoding.size(0) - x.size(1)
             offset = int(torch.randint(room + 1, ()))

@@ -2,8 +2,8 @@
 
 All models look up the digits in the same way, with weights that see names only, so that what
 comes out of attention is a sum of one term per digit. They differ in the layer that follows:
-none, a feed-forward network, the same network with its activation changed or taken out, or a
-LayerNorm.
+none, a feed-forward network, the same network narrower, or with its activation changed or taken
+out, or a LayerNorm.
 """
 
 from collections.abc import Callable

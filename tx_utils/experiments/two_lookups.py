@@ -44,7 +44,7 @@ class Variant:
         d_model: Width of every vector.
         longer: How many times as many epochs it trains.
         feed_forward: Whether a feed-forward network follows attention.
-        sees_all: Whether keys and values both see who is asked for and every number.
+        sees_all: Whether an entry's key and value both see its own number and if it is asked for.
     """
 
     num_heads: int
@@ -78,7 +78,7 @@ class NumberEmbedding(nn.Linear):
 
 
 class SeesAll(DirectoryModel):
-    """A directory whose entries show if they are asked for, and keys that see the numbers too."""
+    """A directory model whose keys and values both see an entry's number and if it is asked for."""
 
     def __init__(self, held: nn.Module, num_names: int, num_outputs: int, **sizes: Any) -> None:
         super().__init__(held, num_names, num_outputs, **sizes)
@@ -96,7 +96,7 @@ class SeesAll(DirectoryModel):
         return self.readout(self.after(found)).squeeze(1)
 
     def weights(self, asked: Tensor, names: Tensor, held: Tensor | None = None) -> Tensor:
-        """Where each head looks, which hangs on the numbers (zeros if None).  (B, H, 1, T)."""
+        """Where each head looks, which depends on the numbers (zeros if None).  (B, H, 1, T)."""
         held = torch.zeros(names.shape) if held is None else held
         return self.attention.weights(self.question(asked), self.entries(asked, names, held))
 

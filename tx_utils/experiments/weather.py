@@ -1,7 +1,7 @@
 """Lesson 00's experiment: a forecast that sees today, one that does not, and one from few days.
 
-The first two share everything but what they are shown, fresh days in every batch; the third is the
-first, shown the same few days again and again. A sweep over rates compares SGD with Adam.
+The first two get fresh days in every batch and differ only in what they see of them. The third is
+the first model, given the same few days again and again. A sweep over rates compares SGD and Adam.
 """
 
 import math

@@ -158,7 +158,7 @@ class SumModulo:
 
     @property
     def one_head_floor(self) -> float:
-        """Least expected loss in nats of one head whose keys see the digits too: (ln n) / n.
+        """No expected loss in nats of one head whose keys see the digits too is below (ln n) / n.
 
         The head alone, with a query that does not see them, read by a linear layer. Its logits
         are fractions z_c = N_c / Z, where Z > 0 adds up the exponentiated scores. Every N_c and
