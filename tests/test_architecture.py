@@ -10,7 +10,7 @@ import tx_utils
 PACKAGE = Path(tx_utils.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = {
-    -1: "_checks",
+    -1: "_checks _modes",
     0: "masks attention positional feed_forward normalization embedding",
     1: "layers configs",
     2: "stacks",

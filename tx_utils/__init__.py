@@ -7,6 +7,7 @@ from tx_utils.attention import MultiHeadAttention, scaled_dot_product_attention
 from tx_utils.configs import GPTConfig, TransformerConfig
 from tx_utils.embedding import TokenEmbedding
 from tx_utils.feed_forward import FeedForward
+from tx_utils.generation import beam_search, exact_match, greedy_decode
 from tx_utils.layers import DecoderLayer, EncoderLayer, Residual
 from tx_utils.masks import causal_mask, padding_mask
 from tx_utils.models import GPT, Transformer
@@ -69,10 +70,13 @@ __all__ = [
     "TokenEmbedding",
     "Transformer",
     "TransformerConfig",
+    "beam_search",
     "best_device",
     "causal_mask",
     "check_environment",
     "evaluate",
+    "exact_match",
+    "greedy_decode",
     "layer_norm",
     "load_checkpoint",
     "padding_mask",

@@ -63,7 +63,7 @@ class Transformer(nn.Module):
     def encode(self, source: Tensor) -> Tensor:
         """Read the source once.  (B, T_source) -> memory (B, T_source, d_model)."""
         x = self.positions(self.source_embedding(source))
-        return self.encoder(x, padding_mask(source, self.config.pad_id))
+        return self.encoder(x, self.source_mask(source))
 
     def decode(self, target: Tensor, memory: Tensor, source: Tensor) -> Tensor:
         """Score the next target tokens, given the encoder's memory.
@@ -91,8 +91,12 @@ class Transformer(nn.Module):
         self_mask = causal_mask(target.size(1), device=target.device) & padding_mask(
             target, self.config.pad_id
         )
-        x = self.decoder(x, memory, self_mask, padding_mask(source, self.config.pad_id))
+        x = self.decoder(x, memory, self_mask, self.source_mask(source))
         return self.output_proj(x)
+
+    def source_mask(self, source: Tensor) -> Tensor:
+        """Which source positions may be read: all but padding.  (B, 1, 1, T_source)."""
+        return padding_mask(source, self.config.pad_id)
 
 
 class GPT(nn.Module):

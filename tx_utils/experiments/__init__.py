@@ -5,6 +5,7 @@
 
 from tx_utils.experiments import (
     address_book,
+    craft,
     depth,
     exclusive_or,
     extrapolation,
@@ -12,6 +13,7 @@ from tx_utils.experiments import (
     scaling,
     sorting,
     sum_modulo,
+    translation,
     two_lookups,
     weather,
 )
@@ -19,7 +21,7 @@ from tx_utils.experiments.evidence import Evidence, Experiment, Result, collect,
 
 LESSONS = (
     *(weather, address_book, scaling, two_lookups, positions, extrapolation),
-    *(sum_modulo, exclusive_or, depth, sorting),
+    *(sum_modulo, exclusive_or, depth, sorting, translation, craft),
 )
 EXPERIMENTS: dict[str, Experiment] = {
     module.EXPERIMENT.name: module.EXPERIMENT for module in LESSONS

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.swa_utils import AveragedModel
 
 from tx_utils.training.early_stopping import EarlyStopping
 from tx_utils.training.environment import random_state, set_random_state
@@ -24,6 +25,7 @@ def save_checkpoint(
     schedule: LRScheduler | None = None,
     history: History | None = None,
     early_stopping: EarlyStopping | None = None,
+    averaged: AveragedModel | None = None,
 ) -> None:
     """Write a run to a file, whole or not at all.
 
@@ -37,6 +39,7 @@ def save_checkpoint(
         schedule: Its position is kept.
         history: What was measured so far.
         early_stopping: Its progress and best weights are kept.
+        averaged: Its weights and the number of steps they average are kept.
 
     Raises:
         OSError: if the file cannot be written.
@@ -48,7 +51,7 @@ def save_checkpoint(
         ...     [file.name for file in Path(folder).iterdir()]
         ['run.pt']
     """
-    parts = _parts(model, optimizer, schedule, history, early_stopping)
+    parts = _parts(model, optimizer, schedule, history, early_stopping, averaged)
     content = {
         "format": _FORMAT,
         "config": _config(model),
@@ -75,6 +78,7 @@ def load_checkpoint(
     schedule: LRScheduler | None = None,
     history: History | None = None,
     early_stopping: EarlyStopping | None = None,
+    averaged: AveragedModel | None = None,
 ) -> History:
     """Bring the given objects, and the random generators, back to where the run was saved.
 
@@ -87,6 +91,7 @@ def load_checkpoint(
         schedule: Of the same kind; None to leave it out.
         history: Becomes the saved history; a new one is made if None.
         early_stopping: Goes on from the saved progress; None to leave it out.
+        averaged: Becomes the saved average; None to leave it out.
 
     Returns:
         The saved history (an empty one if none was saved), ready for `train(..., history=...)`.
@@ -108,11 +113,13 @@ def load_checkpoint(
     content = _read(Path(path))
     states = content["states"]
     history = History() if history is None else history
-    parts = _parts(model, optimizer, schedule, None, early_stopping)
+    parts = _parts(model, optimizer, schedule, None, early_stopping, averaged)
     _check_config(path, content["config"], _config(model))
     for name, part in parts.items():
         _check_kind(path, name, part, content["kinds"].get(name))
     _check_weights(path, states["model"], model)
+    if averaged is not None:
+        _check_weights(path, states["averaged"], averaged)
     if optimizer is not None:
         _check_groups(path, states["optimizer"], optimizer)
 
@@ -124,7 +131,7 @@ def load_checkpoint(
 
 
 def _parts(model: nn.Module, *others: Any) -> dict[str, Any]:
-    names = ("optimizer", "schedule", "history", "early_stopping")
+    names = ("optimizer", "schedule", "history", "early_stopping", "averaged")
     given = {name: part for name, part in zip(names, others, strict=True) if part is not None}
     return {"model": model, **given}
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from tx_utils._modes import observed
 from tx_utils.training.batches import Batch, count_targets, on_device
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # (output, target) -> a mean over the targets
@@ -39,20 +40,15 @@ def evaluate(
     functions = {"loss": loss_fn, **(metrics or {})}
     sums, count = dict.fromkeys(functions, 0.0), 0
     check_metrics(loss_fn, metrics)
-    was_training = model.training
-    model.eval()
-    try:
-        # A loader may draw on the global generator; training must not notice.
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            for *inputs, target in on_device(loader, model):
-                output, targets = model(*inputs), count_targets(loss_fn, target)
-                if targets == 0:  # a mean over nothing is not a number
-                    continue
-                for name, function in functions.items():
-                    sums[name] += function(output, target).item() * targets
-                count += targets
-    finally:
-        model.train(was_training)
+    # A loader may draw on the global generator; training must not notice.
+    with observed(model), torch.random.fork_rng(devices=[]):
+        for *inputs, target in on_device(loader, model):
+            output, targets = model(*inputs), count_targets(loss_fn, target)
+            if targets == 0:  # a mean over nothing is not a number
+                continue
+            for name, function in functions.items():
+                sums[name] += function(output, target).item() * targets
+            count += targets
     if count == 0:
         raise ValueError(
             "the data loader is empty: expected at least one batch with a target that counts"

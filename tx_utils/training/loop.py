@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.swa_utils import AveragedModel
 
 from tx_utils.training.batches import (
     Batch,
@@ -86,8 +87,10 @@ def train(
     history: History | None = None,
     schedule: LRScheduler | None = None,
     validation: Iterable[Batch] | None = None,
+    validation_loss_fn: Loss | None = None,
     metrics: Mapping[str, Loss] | None = None,
     early_stopping: EarlyStopping | None = None,
+    averaged: AveragedModel | None = None,
     clip_norm: float | None = None,
     checkpoint: str | Path | None = None,
     on_divergence: Literal["raise", "stop"] = "raise",
@@ -110,9 +113,13 @@ def train(
         history: An earlier run's, to go on from.
         schedule: Steps once after every optimizer step.
         validation: Batches to evaluate on after each epoch.
+        validation_loss_fn: What is measured on them; `loss_fn` if None. Where that smooths its
+            labels, the plain loss belongs here.
         metrics: Means of (output, target) to evaluate besides the loss, by name.
         early_stopping: Ends training when the validation loss no longer falls. When the call
             ends without an error, the model gets its best weights back.
+        averaged: Torch's running average of the model, updated after every step. Validation and
+            early stopping look at the model itself.
         clip_norm: Longest gradient allowed; None for no limit.
         checkpoint: File that is rewritten after each epoch.
         on_divergence: What to do at a loss or gradient that is not finite: "raise" an error, or
@@ -139,25 +146,30 @@ def train(
     """
     history = History() if history is None else history
     check_run(model, loader, optimizer, schedule, clip_norm, checkpoint, on_divergence, epochs)
-    check_validation(loss_fn, validation, metrics, early_stopping, history)
+    measured = validation_loss_fn or loss_fn
+    check_validation(measured, validation, metrics, early_stopping, history)
+    parts = (model, optimizer, schedule, history, early_stopping, averaged)
     history.diverged_at = None
     with progress_bar(label, _total_steps(loader, epochs), history.steps, enabled=progress) as bar:
         while history.epochs < epochs and not (early_stopping and early_stopping.stopped):
             try:
-                for _ in _epoch(model, loader, optimizer, loss_fn, schedule, clip_norm, history):
+                steps = _epoch(
+                    model, loader, optimizer, loss_fn, schedule, averaged, clip_norm, history
+                )
+                for _ in steps:
                     bar.update()
             except NonFiniteLossError:
                 if on_divergence == "raise":
                     raise
                 break
-            results = {} if validation is None else evaluate(model, validation, loss_fn, metrics)
+            results = {} if validation is None else evaluate(model, validation, measured, metrics)
             with uninterrupted():
                 history.close_epoch(results)
                 note_shuffling(loader, history)
                 if early_stopping is not None:
                     early_stopping.update(results["loss"], model)
                 if checkpoint is not None:
-                    save_checkpoint(checkpoint, model, optimizer, schedule, history, early_stopping)
+                    save_checkpoint(checkpoint, *parts)
             bar.set_postfix_str(_summary(history))
     if early_stopping is not None:
         early_stopping.restore(model)
@@ -170,6 +182,7 @@ def _epoch(
     optimizer: Optimizer,
     loss_fn: Loss,
     schedule: LRScheduler | None,
+    averaged: AveragedModel | None,
     clip_norm: float | None,
     history: History,
 ) -> Iterator[None]:
@@ -191,6 +204,8 @@ def _epoch(
                 ) from None
             if schedule is not None:
                 schedule.step()
+            if averaged is not None:
+                averaged.update_parameters(model)
             now = time.perf_counter()
             history.random_state["step_end"] = torch.get_rng_state()
             history.add_step(loss, targets, learning_rate, grad_norm, seconds=now - started)

@@ -1,0 +1,7 @@
+"""Generation: let a trained model write, and say whether what it wrote is right."""
+
+from tx_utils.generation.beam import beam_search
+from tx_utils.generation.exact_match import exact_match
+from tx_utils.generation.greedy import greedy_decode
+
+__all__ = ["beam_search", "exact_match", "greedy_decode"]
