@@ -1,26 +1,12 @@
 """Curves: the loss against the floors that theory gives for it, and lines in general."""
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 
-from tx_utils.plotting.style import (
-    COLOURS,
-    DASHES,
-    GREY,
-    MARKERS,
-    LessonFigure,
-    Size,
-    new_figure,
-    styled,
-    wrapped,
-)
+from tx_utils.plotting.axes import check_labels, cues, draw_floors, finish
+from tx_utils.plotting.style import MARKERS, LessonFigure, Size, new_figure, styled
 from tx_utils.training.history import History
-
-NAME_HEIGHT = 0.055  # of a floor's name, as a fraction of the axes
-LEGEND_CHARACTERS = 45  # in all labels, up to which four fit into a row, or three into each of two
 
 Curve = tuple[Sequence[float], Sequence[float]]  # (x, y)
 
@@ -28,6 +14,7 @@ Curve = tuple[Sequence[float], Sequence[float]]  # (x, y)
 def plot_loss(
     runs: History | Mapping[str, History | Sequence[History]],
     *,
+    validation: bool = False,
     floors: Mapping[str, float] | None = None,
     spread: Mapping[str, Sequence[Curve]] | None = None,
     ylabel: str = "loss (nats)",
@@ -41,6 +28,7 @@ def plot_loss(
     Args:
         runs: One run, drawn with its training and validation loss; or several runs by label,
             drawn with their training loss, a list (one run per seed) sharing one colour.
+        validation: Whether several runs are drawn with their validation loss instead.
         floors: Horizontal reference lines, by their label.
         spread: Stored curves of more seeds, by the label of the runs that they stand behind,
             drawn as a band from the lowest to the highest.
@@ -54,20 +42,21 @@ def plot_loss(
         The figure; as a cell's last value it is shown.
 
     Raises:
-        ValueError: if a run has no finished epoch, or `spread` a label that `runs` has not.
+        ValueError: if a run has no finished epoch, or no validation loss where that is to be
+            drawn, or `spread` has a label that `runs` has not.
 
     Example:
         >>> history = History(train_loss=[2.0, 1.0], epoch_end=[10, 20])
         >>> plot_loss(history, floors={"chance": 2.08}).axes[0].get_xlabel()
         'training step'
     """
-    curves_by_label = _labelled_curves(runs)
-    _check_labels("spread", spread, curves_by_label)
+    curves_by_label = _labelled_curves(runs, validation=validation)
+    check_labels("spread", spread, curves_by_label)
     figure, (axes,) = new_figure(size, alt=alt or f"Loss curves. {title}")
     with styled():
         for index, (label, curves) in enumerate(curves_by_label.items()):
             if spread and label in spread:
-                _draw_band(axes, spread[label], _cues(index)["color"])
+                _draw_band(axes, spread[label], cues(index)["color"])
             for number, (x, y) in enumerate(curves):
                 width = 1.8 if len(curves) == 1 else 1.2
                 marker = "o" if len(x) == 1 else ""  # one epoch makes no line
@@ -77,16 +66,16 @@ def plot_loss(
                     lw=width,
                     marker=marker,
                     label=label if number == 0 else None,
-                    **_cues(index),
+                    **cues(index),
                 )
-        _draw_floors(axes, floors or {})
+        draw_floors(axes, floors or {})
         axes.set(xlabel="training step", ylabel=ylabel)
         axes.set_xlim(left=0)
         if log:
             axes.set_yscale("log")
         else:
             axes.set_ylim(bottom=0)
-        _finish(figure, axes, title, floors or {})
+        finish(figure, axes, title, floors or {})
     return figure
 
 
@@ -122,7 +111,7 @@ def plot_lines(
         >>> figure.axes[0].get_ylabel()
         'n squared'
     """
-    _check_labels("bands", bands, series)
+    check_labels("bands", bands, series)
     figure, (axes,) = new_figure(size, alt=alt or f"{ylabel} against {xlabel}. {title}")
     with styled():
         for index, (label, (x, y)) in enumerate(series.items()):
@@ -132,10 +121,10 @@ def plot_lines(
                 label=label,
                 marker=MARKERS[index % len(MARKERS)],
                 markersize=5,
-                **_cues(index),
+                **cues(index),
             )
             if bands and label in bands:
-                axes.fill_between(x, *bands[label], color=_cues(index)["color"], alpha=0.22, lw=0)
+                axes.fill_between(x, *bands[label], color=cues(index)["color"], alpha=0.22, lw=0)
         if log_x:
             axes.set_xscale("log", base=2)
             ticks = sorted({float(value) for x, _ in series.values() for value in x})
@@ -143,32 +132,14 @@ def plot_lines(
             axes.minorticks_off()
         if log_y:
             axes.set_yscale("log")
-        _draw_floors(axes, floors or {})
+        draw_floors(axes, floors or {})
         axes.set(xlabel=xlabel, ylabel=ylabel)
-        _finish(figure, axes, title, floors or {})
+        finish(figure, axes, title, floors or {})
     return figure
 
 
-def _check_labels(
-    name: str, given: Mapping[str, object] | None, drawn: Mapping[str, object]
-) -> None:
-    unknown = sorted(set(given or ()) - set(drawn))
-    if unknown:
-        raise ValueError(
-            f"{name} must be labelled as the lines are ({', '.join(drawn)}), "
-            f"got {', '.join(unknown)}"
-        )
-
-
-def _cues(index: int) -> dict[str, Any]:
-    return {
-        "color": COLOURS[index % len(COLOURS)],
-        "linestyle": DASHES[index % len(DASHES)],
-    }
-
-
 def _labelled_curves(
-    runs: History | Mapping[str, History | Sequence[History]],
+    runs: History | Mapping[str, History | Sequence[History]], *, validation: bool
 ) -> dict[str, list[Curve]]:
     if isinstance(runs, History):
         curves = {"training": [_curve(runs, runs.train_loss)]}
@@ -178,7 +149,12 @@ def _labelled_curves(
     listed = {
         label: [run] if isinstance(run, History) else list(run) for label, run in runs.items()
     }
-    return {label: [_curve(run, run.train_loss) for run in runs] for label, runs in listed.items()}
+    if validation and not all(run.validation_loss for runs in listed.values() for run in runs):
+        raise ValueError("validation needs histories with a validation loss, got one without")
+    return {
+        label: [_curve(run, run.validation_loss if validation else run.train_loss) for run in runs]
+        for label, runs in listed.items()
+    }
 
 
 def _curve(history: History, losses: Sequence[float]) -> Curve:
@@ -193,41 +169,3 @@ def _draw_band(axes: Axes, curves: Sequence[Curve], colour: str) -> None:
     reached = [[y[n] for _, y in curves if n < len(y)] for n in range(len(steps))]
     low, high = [min(losses) for losses in reached], [max(losses) for losses in reached]
     axes.fill_between(steps, low, high, color=colour, alpha=0.22, lw=0)
-
-
-def _draw_floors(axes: Axes, floors: Mapping[str, float]) -> None:
-    """Dashed lines across the axes, named in the right margin, where they hide no data."""
-    for value in floors.values():
-        axes.axhline(value, color=GREY, lw=1.1, ls=(0, (4, 3)), zorder=1.5)
-
-
-def _name_floors(axes: Axes, floors: Mapping[str, float]) -> None:
-    """Write each floor's name at its height, or as close to it as the names beside it allow."""
-    to_pixels, to_axes, left = axes.transData, axes.transAxes.inverted(), axes.get_xlim()[0]
-    lowest = -1.0
-    for label, value in sorted(floors.items(), key=lambda item: item[1]):
-        height = float(to_axes.transform(to_pixels.transform((left, value)))[1])
-        lowest = max(height, lowest + NAME_HEIGHT)
-        axes.annotate(
-            label, (1.01, lowest), xycoords="axes fraction", va="center", fontsize=9.5, color=GREY
-        )
-
-
-def _finish(figure: LessonFigure, axes: Axes, title: str, floors: Mapping[str, float]) -> None:
-    """Name the floors, the lines (in a legend above the axes, where it hides no data), the plot."""
-    _name_floors(axes, floors)
-    handles, labels = axes.get_legend_handles_labels()
-    short = sum(map(len, labels)) < LEGEND_CHARACTERS
-    columns = (4 if len(labels) <= 4 else 3) if short else 2
-    rows = math.ceil(len(labels) / columns)
-    axes.legend(
-        handles,
-        labels,
-        loc="lower left",
-        bbox_to_anchor=(0.0, 1.0),
-        ncols=columns,
-        handlelength=2.6,
-        borderaxespad=0.3,
-        borderpad=0.0,
-    )
-    axes.set_title(wrapped(figure, title), pad=8 + 17 * rows)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
@@ -20,6 +21,7 @@ def plot_attention(
     query_labels: Sequence[str] | None = None,
     key_labels: Sequence[str] | None = None,
     panel_titles: Sequence[str] | None = None,
+    outlined: Sequence[tuple[int, int]] = (),
     xlabel: str = IS_READ,
     ylabel: str = READS,
     title: str = "",
@@ -33,6 +35,7 @@ def plot_attention(
         query_labels: A name for each row.
         key_labels: A name for each column.
         panel_titles: A title for each panel; "head 0", ... if None and there are several.
+        outlined: Cells with a frame, by (row, column), in every panel.
         xlabel: What a column is.
         ylabel: What a row is.
         title: The finding, in a sentence.
@@ -67,6 +70,12 @@ def plot_attention(
             _label_cells(axes, query_labels, key_labels)
             if max(head.shape) <= MOST_NUMBERS and len(heads) * head.shape[1] <= 2 * MOST_NUMBERS:
                 _write_numbers(axes, head)
+            for row, column in outlined:
+                axes.add_patch(
+                    Rectangle(
+                        (column - 0.5, row - 0.5), 1, 1, fill=False, ec=COLOURS[1], lw=2, zorder=3
+                    )
+                )
             axes.set_title(name, fontweight="normal")
             if len(heads) <= 4:
                 axes.set_xlabel(xlabel)
