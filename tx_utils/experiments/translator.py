@@ -39,6 +39,7 @@ class Translator:
 
     Attributes:
         limit: The numbers are 0 ... limit - 1.
+        zeros: How likely a digit is to be 0, as in `NumberTranslation`.
         train_size: Numbers to learn from.
         validation_size: Numbers to watch the training by.
         test_size: Numbers to judge the result by; the model never sees them.
@@ -71,6 +72,7 @@ class Translator:
     num_heads: int = 4
     d_ff: int = 256
     dropout: float = 0.1
+    zeros: float | None = None
     label_smoothing: float = 0.1
     batch_size: int = 64
     clip_norm: float | None = None
@@ -87,7 +89,7 @@ class Translator:
     @cached_property
     def task(self) -> NumberTranslation:
         """From English to German."""
-        return NumberTranslation(limit=self.limit)
+        return NumberTranslation(limit=self.limit, zeros=self.zeros)
 
     @property
     def config(self) -> TransformerConfig:

@@ -5,8 +5,6 @@ checked, and nothing is downloaded. From English to German the units and the ten
 so whoever translates word by word gets it wrong.
 """
 
-import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -53,9 +51,14 @@ class NumberTranslation:
         source: The language to read: "English", "German" or "French".
         target: The language to write.
         limit: The numbers are 0 ... limit - 1.
+        zeros: How likely each decimal digit is to be 0 when numbers are drawn, the other nine
+            sharing the rest; None for 1/10, so that all numbers are drawn alike. Of all numbers
+            below a million only one in a thousand has fewer than four digits; with more zeros,
+            short and round numbers come up more often.
 
     Raises:
-        ValueError: if a language is unknown, or the limit is not in [1, 1000000].
+        ValueError: if a language is unknown, the limit is not in [1, 1000000], or `zeros` not
+            in (0, 1).
 
     Example:
         >>> task = NumberTranslation()
@@ -66,6 +69,7 @@ class NumberTranslation:
     source: str = "English"
     target: str = "German"
     limit: int = LIMIT
+    zeros: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse languages and numbers that nobody here can write."""
@@ -76,6 +80,8 @@ class NumberTranslation:
         check_positive(limit=self.limit)
         if self.limit > LIMIT:
             raise ValueError(f"limit must be at most {LIMIT}, got {self.limit}")
+        if self.zeros is not None and not 0.0 < self.zeros < 1.0:
+            raise ValueError(f"zeros must lie in (0, 1) or be None, got {self.zeros!r}")
 
     def source_words(self, number: int) -> list[str]:
         """The number as it is read."""
@@ -95,8 +101,21 @@ class NumberTranslation:
         """Every word of the target language, whatever the limit."""
         return _vocabulary(self.target)
 
+    def probabilities(self) -> Tensor:
+        """How likely each number is to be drawn first.  (limit,), sum 1.
+
+        Example:
+            >>> NumberTranslation(limit=10, zeros=0.5).probabilities().tolist()[:2]
+            [0.5, 0.05555555555555555]
+        """
+        numbers, zeros = torch.arange(self.limit), 0.1 if self.zeros is None else self.zeros
+        places = 10 ** torch.arange(len(str(self.limit - 1)))
+        is_zero = numbers[:, None] // places % 10 == 0  # (limit, digits), leading zeros included
+        likely = torch.where(is_zero, zeros, (1.0 - zeros) / 9).double().prod(dim=-1)
+        return likely / likely.sum()
+
     def split(self, *, train: int, validation: int, test: int, seed: int) -> Split:
-        """Draw three lists of numbers, all of them different.
+        """Draw three lists of numbers, one number after the other, none of them twice.
 
         Args:
             train: Numbers to learn from.
@@ -112,8 +131,11 @@ class NumberTranslation:
         if total > self.limit:
             raise ValueError(f"{total} different numbers are wanted, there are {self.limit}")
         generator = torch.Generator().manual_seed(seed)
-        drawn: list[int] = torch.randperm(self.limit, generator=generator)[:total].tolist()
-        return Split(drawn[:train], drawn[train : train + validation], drawn[train + validation :])
+        if self.zeros is None:
+            drawn = torch.randperm(self.limit, generator=generator)[:total]
+        else:
+            drawn = torch.multinomial(self.probabilities(), total, generator=generator)
+        return Split(*(part.tolist() for part in drawn.split([train, validation, test])))
 
     def pair(self, number: int) -> Pair:
         """The token ids of a number: words and `END`; the target begins with `START`.
@@ -136,24 +158,31 @@ class NumberTranslation:
         """A list of pairs, which is all that a `DataLoader` asks of a data set."""
         return [self.pair(number) for number in numbers]
 
-    def floors(self, numbers: Sequence[int] | range) -> Floors:
+    def floors(self, numbers: Iterable[int]) -> Floors:
         """The computed limits of a translator that knows too little of the source.
 
-        They hold for a test number drawn evenly from `numbers`, which are those that the model
-        has not seen; they are expectations, so that a small test set may dip below.
+        They hold for a test number drawn from `numbers`, which are those that the model has not
+        seen, each as likely as the task's `probabilities` say; they are expectations, so that a
+        small test set may dip below.
 
         A target says its number, and no two numbers share one. By the chain rule the losses of a
         target's tokens add up to -ln of the probability that the model gives to all of it, and in
-        expectation that is at least the entropy of the numbers that are still possible: ln of
-        their count, since all are equally likely. Without the source these are all n. With the
-        bag of its words, they are the numbers that share the bag; whoever always writes the same
-        for one bag is right for at most one of them.
+        expectation that is at least the entropy of what the model cannot know. Without the source
+        that is the number. With the bag of the source's words it is the number given the bag:
+        H(number) - H(bag), since the number determines the bag. Whoever always writes the same
+        for one bag is right at most for the likeliest number in it.
         """
-        bags = Counter(tuple(sorted(self.source_words(number))) for number in numbers)
-        total = len(numbers)
-        tokens = sum(len(self.target_words(number)) + 1 for number in numbers) / total
-        bag_nats = sum(count * math.log(count) for count in bags.values()) / total
-        return Floors(math.log(total) / tokens, bag_nats / tokens, len(bags) / total)
+        likely, listed = self.probabilities(), list(numbers)
+        likely = likely[listed] / likely[listed].sum()
+        bags: dict[tuple[str, ...], list[float]] = {}
+        for number, probability in zip(listed, likely.tolist(), strict=True):
+            bags.setdefault(tuple(sorted(self.source_words(number))), []).append(probability)
+        lengths = torch.tensor([len(self.target_words(number)) + 1 for number in listed])
+        tokens = float((likely * lengths).sum())
+        entropy = _entropy(likely)
+        known = _entropy(torch.tensor([sum(bag) for bag in bags.values()], dtype=likely.dtype))
+        exact = sum(max(bag) for bag in bags.values())
+        return Floors(entropy / tokens, (entropy - known) / tokens, exact)
 
 
 def collate(pairs: Sequence[Pair]) -> tuple[Tensor, Tensor, Tensor]:
@@ -185,3 +214,8 @@ def collate(pairs: Sequence[Pair]) -> tuple[Tensor, Tensor, Tensor]:
 def _vocabulary(language: str) -> Vocabulary:
     """All words of a language: every number below 1000, and the thousand."""
     return Vocabulary(word for number in range(1001) for word in LANGUAGES[language](number))
+
+
+def _entropy(probabilities: Tensor) -> float:
+    """In nats."""
+    return -float(torch.xlogy(probabilities, probabilities).sum())
