@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from readme_picture import NOTEBOOK, PICTURE, ROOT, stored_figure
+from readme_picture import PICTURES, ROOT, stored_figure
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_picture_is_the_one_that_the_lesson_stores() -> None:
-    assert PICTURE.read_bytes() == stored_figure(), "run `make notebooks`"
-    assert PICTURE.relative_to(ROOT).as_posix() in README
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda path: path.stem)
+def test_the_picture_is_the_one_that_the_lesson_stores(picture: Path) -> None:
+    assert picture.read_bytes() == stored_figure(*PICTURES[picture]), "run `make notebooks`"
+    assert picture.relative_to(ROOT).as_posix() in README
 
 
 def test_every_link_leads_to_a_file() -> None:
@@ -38,4 +39,4 @@ def test_every_module_that_the_map_names_exists() -> None:
 
 def test_a_cell_without_a_figure_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"01_self_attention\.ipynb has no .* in a cell 'title'"):
-        stored_figure(NOTEBOOK, "title")
+        stored_figure(ROOT / "notebooks" / "01_self_attention.ipynb", "title")

@@ -1,4 +1,4 @@
-"""Take the README's picture from a lesson's stored output, so that it is what the code gives."""
+"""Take the README's pictures from the lessons' stored outputs, so that they are what the code gives."""
 
 import base64
 from pathlib import Path
@@ -6,11 +6,17 @@ from pathlib import Path
 import nbformat
 
 ROOT = Path(__file__).parent.parent
-NOTEBOOK, CELL = ROOT / "notebooks" / "01_self_attention.ipynb", "loss-figure"
-PICTURE = ROOT / "images" / "lesson_01.png"
+# Each picture, and the cell that draws it.
+PICTURES = {
+    ROOT / "images" / f"lesson_{name[:2]}.png": (ROOT / "notebooks" / f"{name}.ipynb", cell_id)
+    for name, cell_id in (
+        ("01_self_attention", "loss-figure"),
+        ("07_the_transformer", "alignment-figure"),
+    )
+}
 
 
-def stored_figure(notebook: Path = NOTEBOOK, cell_id: str = CELL) -> bytes:
+def stored_figure(notebook: Path, cell_id: str) -> bytes:
     """The PNG that a cell of a notebook has stored.
 
     Raises:
@@ -25,4 +31,5 @@ def stored_figure(notebook: Path = NOTEBOOK, cell_id: str = CELL) -> bytes:
 
 
 if __name__ == "__main__":
-    PICTURE.write_bytes(stored_figure())
+    for picture, source in PICTURES.items():
+        picture.write_bytes(stored_figure(*source))

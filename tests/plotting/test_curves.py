@@ -223,7 +223,20 @@ def test_many_labels_are_told_apart_by_colour_and_dash(count: int) -> None:
         assert len({dash for _, dash in cues}) > 4
 
 
+def test_several_runs_show_their_validation_loss_if_asked() -> None:
+    runs = {"a": history(3.0, 2.0, validation=(3.5, 2.5)), "b": history(1.0, validation=(1.5,))}
+    for validation, expected in ((False, [[3.0, 2.0], [1.0]]), (True, [[3.5, 2.5], [1.5]])):
+        drawn_lines = curves(only(plot_loss(runs, validation=validation)))
+        assert [points(lines[0])[1] for lines in drawn_lines.values()] == expected
+
+
 # Border
+
+
+def test_a_validation_loss_that_is_not_there_cannot_be_drawn() -> None:
+    message = r"^validation needs histories with a validation loss, got one without$"
+    with pytest.raises(ValueError, match=message):
+        plot_loss({"a": history(2.0, validation=(2.0,)), "b": [history(2.0)]}, validation=True)
 
 
 def test_nothing_to_name_needs_no_legend() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
 from matplotlib.transforms import Bbox
 from torch import Tensor
 
@@ -287,3 +288,18 @@ def test_every_panel_needs_its_title() -> None:
 def test_every_row_and_column_needs_its_name(count: int) -> None:
     with pytest.raises(ValueError, match=rf"{count}.*3|3.*{count}"):
         plot_attention(weights_of(3, 3), key_labels=["a"] * count)
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_outlined_cells_have_a_frame_in_every_panel(heads: int) -> None:
+    figure = plot_attention(weights_of(heads, 3, 4), outlined=[(0, 3), (2, 1)])
+    for axes in panels(figure):
+        frames = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+        assert [frame.get_bbox().bounds for frame in frames] == [
+            (2.5, -0.5, 1.0, 1.0),
+            (0.5, 1.5, 1.0, 1.0),
+        ]
+        assert not any(frame.get_fill() for frame in frames)
+    assert not [
+        axes.patches[:] for axes in panels(plot_attention(weights_of(3, 4))) if axes.patches
+    ]
