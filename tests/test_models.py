@@ -114,6 +114,32 @@ def test_decoding_takes_from_the_source_its_padding_only() -> None:
     assert not torch.equal(model.decode(TARGET, memory, SOURCE.clamp(min=1)), expected)
 
 
+class NearSighted(Transformer):
+    """Reads no further than the source's first three words."""
+
+    def source_mask(self, source: Tensor) -> Tensor:
+        return super().source_mask(source) & (torch.arange(source.size(1)) < 3)
+
+
+def test_the_source_mask_rules_the_encoder_and_cross_attention() -> None:
+    model = parity.randomize(Transformer(CONFIG))
+    mask = model.source_mask(SOURCE)
+    assert torch.equal(mask, (SOURCE != 0)[:, None, None, :])
+    memory = model.encode(SOURCE)
+    parity.assert_close(memory, model.encoder(embedded(model, SOURCE), mask))
+    near = NearSighted(CONFIG).double()
+    near.load_state_dict(model.state_dict())
+    first = SOURCE[:, :3]
+    parity.assert_close(near.encode(SOURCE)[:, :3], model.encode(first))
+    logits_near = near.decode(TARGET, memory, SOURCE)
+    parity.assert_close(logits_near, model.decode(TARGET, memory[:, :3], first))
+    assert (logits_near - model.decode(TARGET, memory, SOURCE))[1].abs().min() > 1e-6
+
+
+def embedded(model: Transformer, source: Tensor) -> Tensor:
+    return model.positions(model.source_embedding(source))
+
+
 def test_the_source_has_an_order() -> None:
     order = [3, 0, 4, 1, 2]
     model = parity.randomize(Transformer(CONFIG))

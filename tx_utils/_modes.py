@@ -9,11 +9,12 @@ from torch import nn
 
 @contextmanager
 def observed(model: nn.Module) -> Iterator[None]:
-    """Switch dropout off and record no gradients in the block; the model's mode comes back."""
-    was_training = model.training
+    """Switch dropout off and record no gradients in the block; every module's mode comes back."""
+    were_training = [module for module in model.modules() if module.training]
     model.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        model.train(was_training)
+        for module in were_training:
+            module.training = True

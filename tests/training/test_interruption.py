@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from toy_runs import KINDS, PLACES, Alarm, ToyRun, toy_run
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from toy_runs import KINDS, PLACES, Alarm, ToyRun, plain, toy_run
 
 from tx_utils import EarlyStopping, seed_everything
 
@@ -152,3 +153,35 @@ def test_a_key_pressed_at_the_end_of_an_epoch_does_not_hide_it_from_early_stoppi
     monkeypatch.setattr(EarlyStopping, "update", update)
     run.train()
     assert run.state() == uninterrupted("global")
+
+
+@pytest.mark.parametrize("moment", ["step", "average"])
+def test_a_key_pressed_during_the_update_does_not_keep_a_step_from_the_average(
+    moment: str, monkeypatch: pytest.MonkeyPatch, press_ctrl_c: Callable[..., None]
+) -> None:
+    def new() -> tuple[ToyRun, AveragedModel]:
+        run = toy_run()
+        return run, AveragedModel(run.model, multi_avg_fn=get_ema_multi_avg_fn(0.75))
+
+    run, averaged = new()
+    if moment == "step":
+        keyboard = run.optimizer.register_step_post_hook(press_ctrl_c)
+    else:
+        update = AveragedModel.update_parameters
+
+        def pressed(*arguments: Any) -> None:
+            press_ctrl_c()
+            update(*arguments)
+
+        monkeypatch.setattr(AveragedModel, "update_parameters", pressed)
+    for steps in (1, 2, 3):
+        interrupt(run, averaged=averaged)
+        assert (run.history.steps, int(averaged.n_averaged)) == (steps, steps)
+    monkeypatch.undo()
+    if moment == "step":
+        keyboard.remove()
+    run.train(averaged=averaged)
+    whole, other = new()
+    whole.train(averaged=other)
+    assert run.state() == whole.state()
+    assert plain(averaged.state_dict()) == plain(other.state_dict())

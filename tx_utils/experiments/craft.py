@@ -9,6 +9,7 @@ import copy
 from dataclasses import asdict, replace
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -93,10 +94,11 @@ def after_bad_batch(
     loss_fn = TokenCrossEntropy(ignore_index=PAD)
     validation = [collate(settings.task.pairs(numbers.validation))]
     losses = [evaluate(model, validation, loss_fn)["loss"]]
-    for batch in batches_after(settings, numbers.train, seed, bad=bad):
-        train_step(model, batch, optimizer, loss_fn, clip_norm)
-        schedule.step()
-        losses.append(evaluate(model, validation, loss_fn)["loss"])
+    with torch.random.fork_rng(devices=[]):  # so that every call drops out the same
+        for batch in batches_after(settings, numbers.train, seed, bad=bad):
+            train_step(model, batch, optimizer, loss_fn, clip_norm)
+            schedule.step()
+            losses.append(evaluate(model, validation, loss_fn)["loss"])
     return losses
 
 

@@ -117,7 +117,7 @@ def swaps(task: NumberTranslation, number: int) -> list[Swap]:
     tens = [
         place
         for place, (word, following) in enumerate(pairwise(source))
-        if word in ENGLISH_TENS and following not in ("hundred", "thousand")
+        if word in ENGLISH_TENS and following != "thousand"
     ]
     links = [place for place, word in enumerate(target) if word == "und"]
     return [Swap(s, s + 1, t - 1, t + 1) for s, t in zip(tens, links, strict=True)]
@@ -128,8 +128,14 @@ def crossing(model: Transformer, task: NumberTranslation, numbers: list[int]) ->
 
     While it says "fünf", the last layer's cross-attention (the mean of its heads) gives "five"
     more weight than any other source token; while it says "vierzig", "forty".
+
+    Raises:
+        ValueError: if no number has such a place.
     """
-    return sum(hits := list(_crossings(model, task, numbers))) / len(hits)
+    hits = list(_crossings(model, task, numbers))
+    if not hits:
+        raise ValueError(f"no units and tens change places in these {len(numbers)} numbers")
+    return sum(hits) / len(hits)
 
 
 def _crossings(model: Transformer, task: NumberTranslation, numbers: list[int]) -> Iterator[bool]:
@@ -200,8 +206,7 @@ def run(variant: str, seed: int) -> tuple[Transformer, History, Result]:
 EXPERIMENT = Experiment(
     name="translation",
     settings={
-        **asdict(SETTINGS),
-        "small_limit": SMALL_LIMIT,
+        "variants": {name: asdict(settings_of(name)) for name in MODELS},
         "short_limit": SHORT_LIMIT,
         "extra_pads": EXTRA_PADS,
     },

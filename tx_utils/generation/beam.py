@@ -67,7 +67,8 @@ def beam_search(
     check_request(model, start_id, end_id, max_new_tokens)
     check_positive(beam_width=beam_width)
     check_switches(early_stopping=early_stopping)
-    if not 0.0 <= length_penalty < math.inf:
+    is_number = isinstance(length_penalty, int | float) and not isinstance(length_penalty, bool)
+    if not is_number or not 0.0 <= length_penalty < math.inf:
         raise ValueError(f"length_penalty must be finite and >= 0, got {length_penalty!r}")
     with observed(model):
         # One row per beginning: the K beginnings of a source stand one below the other.
@@ -107,7 +108,7 @@ class _Beams:
         self.log_probs[:, 0] = 0.0  # all beginnings are still the same: one of them counts
         self.finished = torch.zeros(batch, dtype=torch.long, device=like.device)
         self._best_scores = like.new_full((batch,), -math.inf)
-        self._best_tokens = [self.tokens[0, 0, :0]] * batch
+        self._best_tokens = list(self.tokens[:, 0, :0])  # nothing yet
 
     @property
     def length(self) -> int:
@@ -145,6 +146,8 @@ class _Beams:
     def best(self, pad_id: int) -> tuple[Tensor, Tensor]:
         """The best sequence of each source, and its score; what still lives competes."""
         self._retire(torch.ones_like(self.log_probs, dtype=torch.bool))
+        if not self._best_tokens:  # an empty batch
+            return self.tokens[:, 0, 1:], self._best_scores
         tokens = nn.utils.rnn.pad_sequence(self._best_tokens, True, pad_id)
         return tokens, self._best_scores
 

@@ -80,7 +80,8 @@ class NumberTranslation:
         check_positive(limit=self.limit)
         if self.limit > LIMIT:
             raise ValueError(f"limit must be at most {LIMIT}, got {self.limit}")
-        if self.zeros is not None and not 0.0 < self.zeros < 1.0:
+        is_share = isinstance(self.zeros, float) and 0.0 < self.zeros < 1.0
+        if self.zeros is not None and not is_share:
             raise ValueError(f"zeros must lie in (0, 1) or be None, got {self.zeros!r}")
 
     def source_words(self, number: int) -> list[str]:
@@ -105,13 +106,15 @@ class NumberTranslation:
         """How likely each number is to be drawn first.  (limit,), sum 1.
 
         Example:
-            >>> NumberTranslation(limit=10, zeros=0.5).probabilities().tolist()[:2]
-            [0.5, 0.05555555555555555]
+            >>> likely = NumberTranslation(limit=10, zeros=0.5).probabilities()
+            >>> [round(p, 2) for p in likely.tolist()[:2]]
+            [0.5, 0.06]
         """
-        numbers, zeros = torch.arange(self.limit), 0.1 if self.zeros is None else self.zeros
+        zeros = torch.tensor(0.1 if self.zeros is None else self.zeros, dtype=torch.float64)
+        numbers = torch.arange(self.limit)
         places = 10 ** torch.arange(len(str(self.limit - 1)))
         is_zero = numbers[:, None] // places % 10 == 0  # (limit, digits), leading zeros included
-        likely = torch.where(is_zero, zeros, (1.0 - zeros) / 9).double().prod(dim=-1)
+        likely = torch.where(is_zero, zeros, (1.0 - zeros) / 9).prod(dim=-1)
         return likely / likely.sum()
 
     def split(self, *, train: int, validation: int, test: int, seed: int) -> Split:
@@ -146,7 +149,7 @@ class NumberTranslation:
         Example:
             >>> source, target = NumberTranslation().pair(7)
             >>> source.tolist(), target.tolist()
-            ([10, 2], [1, 11, 2])
+            ([10, 2], [1, 10, 2])
         """
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < self.limit:
             raise ValueError(f"number must be an integer in [0, {self.limit}), got {number!r}")
@@ -163,7 +166,8 @@ class NumberTranslation:
 
         They hold for a test number drawn from `numbers`, which are those that the model has not
         seen, each as likely as the task's `probabilities` say; they are expectations, so that a
-        small test set may dip below.
+        small test set may dip below. (A test list has no number twice. What that changes is small
+        while the list is short and its likeliest numbers are rare.)
 
         A target says its number, and no two numbers share one. By the chain rule the losses of a
         target's tokens add up to -ln of the probability that the model gives to all of it, and in
@@ -171,8 +175,17 @@ class NumberTranslation:
         that is the number. With the bag of the source's words it is the number given the bag:
         H(number) - H(bag), since the number determines the bag. Whoever always writes the same
         for one bag is right at most for the likeliest number in it.
+
+        Raises:
+            ValueError: if there is no number, or one is listed twice or is not below the limit.
         """
         likely, listed = self.probabilities(), list(numbers)
+        wrong = [number for number in listed if not 0 <= number < self.limit]
+        if not listed or wrong or len(set(listed)) < len(listed):
+            raise ValueError(
+                f"numbers must be different and in [0, {self.limit}), got {len(listed)}, "
+                f"{len(set(listed))} of them different, {len(wrong)} out of range"
+            )
         likely = likely[listed] / likely[listed].sum()
         bags: dict[tuple[str, ...], list[float]] = {}
         for number, probability in zip(listed, likely.tolist(), strict=True):

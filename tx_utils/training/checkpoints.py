@@ -119,7 +119,7 @@ def load_checkpoint(
         _check_kind(path, name, part, content["kinds"].get(name))
     _check_weights(path, states["model"], model)
     if averaged is not None:
-        _check_weights(path, states["averaged"], averaged)
+        _check_weights(path, states["averaged"], averaged, "average")
     if optimizer is not None:
         _check_groups(path, states["optimizer"], optimizer)
 
@@ -168,13 +168,15 @@ def _check_kind(path: str | Path, name: str, part: Any, saved: str | None) -> No
         raise ValueError(f"{path} holds a {saved} as {name}, not a {type(part).__name__}")
 
 
-def _check_weights(path: str | Path, saved: dict[str, Any], model: nn.Module) -> None:
+def _check_weights(
+    path: str | Path, saved: dict[str, Any], model: nn.Module, what: str = "model"
+) -> None:
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in saved.items()}
     wrong = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))
     if wrong:
-        detail = "; ".join(f"{n}: file {found.get(n)}, model {expected.get(n)}" for n in wrong)
-        raise ValueError(f"{path} belongs to another model: {detail}")
+        detail = "; ".join(f"{n}: file {found.get(n)}, {what} {expected.get(n)}" for n in wrong)
+        raise ValueError(f"{path} belongs to another {what}: {detail}")
 
 
 def _check_groups(path: str | Path, saved: dict[str, Any], optimizer: Optimizer) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.swa_utils import AveragedModel
 
 from tx_utils._checks import check_positive
 from tx_utils.training.batches import Batch
@@ -69,4 +70,21 @@ def check_validation(
     if early_stopping and early_stopping.best_weights is not None and not history.epochs:
         raise ValueError(
             "early_stopping must be fresh at the start of a run, got one that has watched another"
+        )
+
+
+def check_average(model: nn.Module, averaged: AveragedModel | None, history: History) -> None:
+    """Raise a ValueError unless the average is one of this model, and of no other run."""
+    if averaged is None:
+        return
+    shapes = [
+        {name: tuple(parameter.shape) for name, parameter in module.named_parameters()}
+        for module in (model, averaged.module)
+    ]
+    if shapes[0] != shapes[1]:
+        raise ValueError("averaged must be an average of the model, got one of another model")
+    if int(averaged.n_averaged) > history.steps:
+        raise ValueError(
+            f"averaged must be fresh at the start of a run, got one of {int(averaged.n_averaged)} "
+            f"steps for a history of {history.steps}"
         )

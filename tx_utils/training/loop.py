@@ -25,7 +25,7 @@ from tx_utils.training.batches import (
     remaining_batches,
 )
 from tx_utils.training.checkpoints import save_checkpoint
-from tx_utils.training.checks import check_run, check_validation
+from tx_utils.training.checks import check_average, check_run, check_validation
 from tx_utils.training.early_stopping import EarlyStopping
 from tx_utils.training.evaluation import Loss, evaluate
 from tx_utils.training.history import History
@@ -148,6 +148,7 @@ def train(
     check_run(model, loader, optimizer, schedule, clip_norm, checkpoint, on_divergence, epochs)
     measured = validation_loss_fn or loss_fn
     check_validation(measured, validation, metrics, early_stopping, history)
+    check_average(model, averaged, history)
     parts = (model, optimizer, schedule, history, early_stopping, averaged)
     history.diverged_at = None
     with progress_bar(label, _total_steps(loader, epochs), history.steps, enabled=progress) as bar:
