@@ -1,4 +1,4 @@
-"""Take the README's pictures from the lessons' stored outputs, so that they are what the code gives."""
+"""Take the README's pictures from the lessons' stored outputs: they are what the code gives."""
 
 import base64
 from pathlib import Path

@@ -92,3 +92,18 @@ def test_what_is_no_token_to_start_or_end_with_is_refused(
 def test_the_first_and_the_last_id_may_start_and_end(decode: Callable[..., Any]) -> None:
     decode(Transformer(CONFIG), SOURCE, start_id=0, end_id=VOCAB - 1, max_new_tokens=2)
     decode(Transformer(CONFIG), SOURCE, start_id=VOCAB - 1, end_id=0, max_new_tokens=2)
+
+
+@both_decoders
+def test_a_model_that_gives_no_numbers_is_refused(decode: Callable[..., Any]) -> None:
+    model = random_model(0)
+    torch.nn.init.constant_(model.output_proj.weight, math.nan)
+    with pytest.raises(ValueError, match=r"^the model scores tokens with NaN"):
+        decode(model, SOURCE, **IDS, max_new_tokens=3)
+
+
+def test_scores_of_a_coarse_model_are_summed_in_float32() -> None:
+    written, scores = beam_search(Transformer(CONFIG).bfloat16(), SOURCE, **IDS, max_new_tokens=3)
+    assert scores.dtype == torch.float32
+    assert beam_search(random_model(0), SOURCE, **IDS, max_new_tokens=3)[1].dtype == torch.float64
+    assert written.dtype == torch.int64

@@ -120,3 +120,15 @@ def test_weights_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     )
     with pytest.raises(ValueError, match=f"^{message}$"):
         figure_of(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("row", [-1, 3])
+def test_rows_that_are_not_there_cannot_be_highlighted(row: int) -> None:
+    message = re.escape(f"got {[0, row]} for (3, 2)")
+    with pytest.raises(ValueError, match=f"^highlighted must name rows .*{message}$"):
+        figure_of(highlighted=[0, row])
+
+
+def test_sentences_without_words_are_refused() -> None:
+    with pytest.raises(ValueError, match="not empty"):
+        plot_alignment(torch.zeros(0, 0), query_labels=[], key_labels=[])

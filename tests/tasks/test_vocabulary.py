@@ -54,8 +54,9 @@ def test_the_special_tokens_are_the_first_three() -> None:
     assert Vocabulary([]).tokens == ("<pad>", "<start>", "<end>")
 
 
-def test_special_names_among_the_words_add_nothing() -> None:
-    assert Vocabulary(["tea", "<end>", "<pad>"]).tokens == Vocabulary(["tea"]).tokens
+def test_words_with_a_special_name_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^words must not be special tokens, got <end>, <pad>$"):
+        Vocabulary(["tea", "<pad>", "<end>"])
 
 
 @pytest.mark.parametrize("word", ["cold", "", "Tea", "<pad>", "<start>", "<end>"])

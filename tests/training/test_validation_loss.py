@@ -153,3 +153,9 @@ def test_metrics_must_count_what_the_validation_loss_counts(
     right = {"accuracy": TokenAccuracy(ignore_index=of_validation)}
     run.train(1, validation_loss_fn=measured, metrics=right)
     assert len(run.history.metrics["accuracy"]) == 1
+
+
+def test_a_validation_loss_needs_validation_data() -> None:
+    run = toy_run("own")
+    with pytest.raises(ValueError, match=r"^validation_loss_fn needs validation data, got None$"):
+        run.train(1, validation=None, validation_loss_fn=PLAIN, early_stopping=None)

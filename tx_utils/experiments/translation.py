@@ -1,6 +1,7 @@
 """Lesson 07's experiment: translate number words, with the whole Transformer and without a part.
 
-Every variant has the same parameters, starts from the same weights and sees the same batches.
+All variants have the same parameters, and all but the last two see the same batches; with the
+same seed all start from the same weights.
 For two of them theory says how good they can get at best: without sight of the source, and
 without positions. Two more learn from other numbers: from small ones only, and are asked for
 larger ones; from all alike, which are nearly all long, and are asked for short ones.

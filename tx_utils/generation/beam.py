@@ -7,7 +7,7 @@ section 6.1, with a beam of 4 and a penalty of 0.6.
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tx_utils._checks import check_positive, check_switches
 from tx_utils._modes import observed
@@ -30,7 +30,7 @@ def beam_search(
 
     Each step extends every living beginning by every token and keeps the `beam_width` best; those
     that end with `end_id` leave the beam. A sequence that is cut off at `max_new_tokens` competes
-    too. A width of 1 writes what `greedy_decode` writes.
+    too. A width of 1 writes what `greedy_decode` writes, but for tokens that score exactly alike.
 
     The search for a source ends when its best finished sequence scores at least as high as any
     living beginning still can: log-probabilities only fall, so nothing better can come.
@@ -49,7 +49,8 @@ def beam_search(
             however bad they are; better ones may be lost. It is here to be compared with.
 
     Returns:
-        What was written, in the form of labels (as `greedy_decode` returns it), and its scores.
+        What was written, in the form of labels (as `greedy_decode` returns it), and its scores,
+        in float32 at least.
         (B, T), T <= max_new_tokens, and (B,)
 
     Raises:
@@ -74,12 +75,15 @@ def beam_search(
         # One row per beginning: the K beginnings of a source stand one below the other.
         memory = model.encode(source).repeat_interleave(beam_width, dim=0)
         sources = source.repeat_interleave(beam_width, dim=0)
-        beams = _Beams(len(source), beam_width, start_id, max_new_tokens, length_penalty, memory)
+        pad_id = model.config.pad_id
+        beams = _Beams(
+            len(source), beam_width, start_id, max_new_tokens, length_penalty, pad_id, memory
+        )
         while not beams.ended:
             log_probs = next_log_probs(model, beams.tokens.flatten(0, 1), memory, sources)
             beams.extend(log_probs.unflatten(0, (-1, beam_width)), end_id)
             beams.stop(early=early_stopping)
-    return beams.best(model.config.pad_id)
+    return beams.best()
 
 
 class _Beams:
@@ -100,15 +104,18 @@ class _Beams:
         start_id: int,
         max_new_tokens: int,
         length_penalty: float,
+        pad_id: int,
         like: Tensor,
     ) -> None:
         self.max_new_tokens, self.length_penalty = max_new_tokens, length_penalty
         self.tokens = torch.full((batch, width, 1), start_id, device=like.device)
-        self.log_probs = like.new_full((batch, width), -math.inf)
+        dtype = torch.promote_types(like.dtype, torch.float32)
+        self.log_probs = like.new_full((batch, width), -math.inf, dtype=dtype)
         self.log_probs[:, 0] = 0.0  # all beginnings are still the same: one of them counts
         self.finished = torch.zeros(batch, dtype=torch.long, device=like.device)
-        self._best_scores = like.new_full((batch,), -math.inf)
-        self._best_tokens = list(self.tokens[:, 0, :0])  # nothing yet
+        self._best_scores = like.new_full((batch,), -math.inf, dtype=dtype)
+        self._best_tokens = self.tokens.new_full((batch, max_new_tokens), pad_id)
+        self._best_lengths = self.finished.clone()
 
     @property
     def length(self) -> int:
@@ -143,13 +150,11 @@ class _Beams:
             done |= self.finished >= self.log_probs.size(-1)
         self.log_probs = self.log_probs.masked_fill(done.unsqueeze(-1), -math.inf)
 
-    def best(self, pad_id: int) -> tuple[Tensor, Tensor]:
+    def best(self) -> tuple[Tensor, Tensor]:
         """The best sequence of each source, and its score; what still lives competes."""
         self._retire(torch.ones_like(self.log_probs, dtype=torch.bool))
-        if not self._best_tokens:  # an empty batch
-            return self.tokens[:, 0, 1:], self._best_scores
-        tokens = nn.utils.rnn.pad_sequence(self._best_tokens, True, pad_id)
-        return tokens, self._best_scores
+        longest = max(self._best_lengths.tolist(), default=0)
+        return self._best_tokens[:, :longest], self._best_scores
 
     def _retire(self, which: Tensor) -> None:
         """Take beginnings out of the beam, and note the best of them.  which: (B, K)."""
@@ -157,9 +162,10 @@ class _Beams:
         self.log_probs = self.log_probs.masked_fill(which, -math.inf)
         self.finished += retired.isfinite().sum(dim=-1)
         scores, places = self._score(retired, self.length).max(dim=-1)
-        for row in (scores > self._best_scores).nonzero().flatten().tolist():
-            self._best_scores[row] = scores[row]
-            self._best_tokens[row] = self.tokens[row, places[row], 1:]
+        (rows,) = torch.nonzero(scores > self._best_scores, as_tuple=True)
+        self._best_scores[rows] = scores[rows]
+        self._best_lengths[rows] = self.length
+        self._best_tokens[rows, : self.length] = self.tokens[rows, places[rows], 1:]
 
     def _score(self, log_prob: Tensor, length: int) -> Tensor:
         return log_prob / ((5 + length) / 6) ** self.length_penalty

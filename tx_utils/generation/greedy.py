@@ -28,8 +28,9 @@ def greedy_decode(
         filled up with the model's `pad_id`.  (B, T), T <= max_new_tokens
 
     Raises:
-        ValueError: if `start_id` or `end_id` is no id of the target vocabulary or is padding, or
-            `max_new_tokens` is not positive or above the model's `max_len`.
+        ValueError: if `start_id` or `end_id` is no id of the target vocabulary or is padding,
+            `max_new_tokens` is not positive or above the model's `max_len`, the source is one that
+            `Transformer` refuses, or the model's scores are not numbers.
 
     Example:
         >>> from tx_utils.configs import TransformerConfig

@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from torch import Tensor
 
 from tx_utils._checks import check_positive
@@ -32,6 +33,10 @@ def next_log_probs(model: Transformer, tokens: Tensor, memory: Tensor, source: T
     The other tokens keep the model's own probabilities, so that a sequence's score is what the
     model gives it.  (B, T), (B, T_source, d_model), (B, T_source) -> (B, target_vocab_size)
     """
-    log_probs = model.decode(tokens, memory, source)[:, -1].log_softmax(dim=-1)
+    logits = model.decode(tokens, memory, source)[:, -1]
+    if logits.isnan().any():
+        raise ValueError("the model scores tokens with NaN: its weights or its input are broken")
+    dtype = torch.promote_types(logits.dtype, torch.float32)  # sums of bfloat16 would be rough
+    log_probs = logits.log_softmax(dim=-1, dtype=dtype)
     log_probs[:, model.config.pad_id] = -math.inf
     return log_probs

@@ -47,7 +47,8 @@ def plot_alignment(
         The figure; as a cell's last value it is shown.
 
     Raises:
-        ValueError: if the weights are not two-dimensional, or the labels are of another number.
+        ValueError: if the weights are not two-dimensional or are empty, the labels are of another
+            number, or a highlighted row is not there.
 
     Example:
         >>> import torch
@@ -59,6 +60,11 @@ def plot_alignment(
         raise ValueError(
             f"weights must be ({len(query_labels)}, {len(key_labels)}), one row per query label "
             f"and one column per key label, got {tuple(weights.shape)}"
+        )
+    if not weights.numel() or any(not 0 <= row < len(weights) for row in highlighted):
+        raise ValueError(
+            f"highlighted must name rows of weights that are not empty, got {list(highlighted)} "
+            f"for {tuple(weights.shape)}"
         )
     colours = {row: (COLOURS[1], COLOURS[2])[number % 2] for number, row in enumerate(highlighted)}
     figure, (axes,) = new_figure(size, alt=alt or f"Alignment. {title}")

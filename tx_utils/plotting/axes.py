@@ -33,7 +33,7 @@ def cues(index: int) -> dict[str, Any]:
 
 
 def draw_floors(axes: Axes, floors: Mapping[str, float]) -> None:
-    """Dashed lines across the axes, named in the right margin, where they hide no data."""
+    """Dashed lines across the axes; `finish` names them in the right margin."""
     for value in floors.values():
         axes.axhline(value, color=GREY, lw=1.1, ls=(0, (4, 3)), zorder=1.5)
 

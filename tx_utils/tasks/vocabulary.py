@@ -18,6 +18,9 @@ class Vocabulary:
     Attributes:
         tokens: Every token's name, by id.
 
+    Raises:
+        ValueError: if a word has the name of a special token.
+
     Example:
         >>> vocabulary = Vocabulary(["tea", "hot"])
         >>> vocabulary.encode(["hot", "tea"])
@@ -27,6 +30,9 @@ class Vocabulary:
     """
 
     def __init__(self, words: Iterable[str]) -> None:
+        words = list(words)
+        if taken := sorted({*words} & {*SPECIAL}):
+            raise ValueError(f"words must not be special tokens, got {', '.join(taken)}")
         self.tokens = tuple(dict.fromkeys((*SPECIAL, *words)))
         self._ids = {token: number for number, token in enumerate(self.tokens)}
 
