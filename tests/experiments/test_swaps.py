@@ -161,3 +161,9 @@ def test_crossing_reads_the_true_pairs_and_leaves_the_model_as_it_was() -> None:
     assert torch.equal(given[0], source)
     assert torch.equal(given[1], decoder_input)
     assert all(not module._forward_hooks for module in model.modules())
+
+
+def test_numbers_without_a_swap_have_no_share() -> None:
+    message = r"^no units and tens change places in these 3 numbers$"
+    with pytest.raises(ValueError, match=message):
+        crossing(Attentive({}, numbers=[7, 40, 600]), TASK, [7, 40, 600])
