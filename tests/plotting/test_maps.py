@@ -303,3 +303,10 @@ def test_outlined_cells_have_a_frame_in_every_panel(heads: int) -> None:
     assert not [
         axes.patches[:] for axes in panels(plot_attention(weights_of(3, 4))) if axes.patches
     ]
+
+
+def test_the_colour_bar_says_what_its_values_are() -> None:
+    for options, expected in (({}, "attention weight"), ({"value_label": "share"}, "share")):
+        figure = plot_attention(weights_of(3, 4), **options)  # type: ignore[arg-type]
+        (bar,) = [axes for axes in figure.axes if not axes.images]
+        assert bar.get_ylabel() == expected

@@ -24,6 +24,7 @@ def plot_attention(
     outlined: Sequence[tuple[int, int]] = (),
     xlabel: str = IS_READ,
     ylabel: str = READS,
+    value_label: str = "attention weight",
     title: str = "",
     alt: str = "",
     size: Size | None = None,
@@ -38,6 +39,7 @@ def plot_attention(
         outlined: Cells with a frame, by (row, column), in every panel.
         xlabel: What a column is.
         ylabel: What a row is.
+        value_label: What the colours stand for.
         title: The finding, in a sentence.
         alt: What the picture shows; made from the title if empty.
         size: "small", "wide" or "large"; chosen by the number of panels if None.
@@ -82,7 +84,7 @@ def plot_attention(
         if len(heads) > 4:  # too narrow for a name each
             figure.supxlabel(xlabel, fontsize="medium")
         panels[0].set_ylabel(ylabel)
-        figure.colorbar(image, ax=panels, label="attention weight", shrink=0.85)
+        figure.colorbar(image, ax=panels, label=value_label, shrink=0.85)
         _title(figure, title)
     return figure
 
