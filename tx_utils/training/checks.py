@@ -48,13 +48,16 @@ def check_run(
 
 def check_validation(
     loss_fn: Loss,
+    validation_loss_fn: Loss | None,
     validation: Iterable[Batch] | None,
     metrics: Mapping[str, Loss] | None,
     early_stopping: EarlyStopping | None,
     history: History,
 ) -> None:
     """Raise a ValueError unless these fit together, and the epochs that the history has."""
-    check_metrics(loss_fn, metrics)
+    check_metrics(loss_fn if validation_loss_fn is None else validation_loss_fn, metrics)
+    if validation is None and validation_loss_fn is not None:
+        raise ValueError("validation_loss_fn needs validation data, got None")
     if validation is None and (metrics or early_stopping is not None):
         raise ValueError("metrics and early_stopping need validation data, got None")
     if history.epochs and (validation is None) == bool(history.validation_loss):

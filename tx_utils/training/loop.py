@@ -147,9 +147,7 @@ def train(
     history = History() if history is None else history
     check_run(model, loader, optimizer, schedule, clip_norm, checkpoint, on_divergence, epochs)
     measured = loss_fn if validation_loss_fn is None else validation_loss_fn
-    check_validation(measured, validation, metrics, early_stopping, history)
-    if validation is None and validation_loss_fn is not None:
-        raise ValueError("validation_loss_fn needs validation data, got None")
+    check_validation(loss_fn, validation_loss_fn, validation, metrics, early_stopping, history)
     check_average(model, averaged, history)
     parts = (model, optimizer, schedule, history, early_stopping, averaged)
     history.diverged_at = None
