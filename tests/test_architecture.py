@@ -11,13 +11,14 @@ PACKAGE = Path(tx_utils.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = {
     -1: "_checks _modes",
-    0: "masks attention positional feed_forward normalization embedding",
-    1: "layers configs",
-    2: "stacks",
-    3: "models",
-    4: "recording generation training tasks",
-    5: "plotting notebook experiments",
-    6: "__init__",
+    0: "masks cache positional feed_forward normalization embedding",
+    1: "attention",
+    2: "layers configs",
+    3: "stacks",
+    4: "models",
+    5: "recording generation training tasks pretrained tokenizer ngrams bits paired",
+    6: "plotting notebook experiments",
+    7: "__init__",
 }
 LEVEL_OF = {name: level for level, names in LEVELS.items() for name in names.split()}
 SEEDING = r"(torch(\.\w+)*\.(manual_)?seed\w*|random\.seed|(np|numpy)\.random\.seed)"

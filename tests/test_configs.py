@@ -4,11 +4,18 @@ from typing import Any
 
 import pytest
 
-from tx_utils import GPTConfig, TransformerConfig
+from tx_utils import BERTConfig, GPTConfig, TransformerConfig, ViTConfig
+
+Config = TransformerConfig | GPTConfig | BERTConfig | ViTConfig
 
 TRANSFORMER = TransformerConfig(11, 13, d_model=12, num_heads=3)
 GPT = GPTConfig(13, d_model=12, num_heads=3, num_layers=2, d_ff=17, max_len=7)
-both = pytest.mark.parametrize("config", [TRANSFORMER, GPT])
+BERT = BERTConfig(13, d_model=12, num_heads=3, num_layers=2, d_ff=17, max_len=7)
+VIT = ViTConfig(10, 5, 7, d_model=12, num_heads=3, num_layers=2, d_ff=17, channels=2)
+each = pytest.mark.parametrize(
+    "config", [TRANSFORMER, GPT, BERT, VIT], ids=["transformer", "gpt", "bert", "vit"]
+)
+pre_norm_always = pytest.mark.parametrize("config", [GPT, VIT], ids=["gpt", "vit"])
 
 # Oracle
 
@@ -28,13 +35,30 @@ def test_a_gpt_defaults_to_todays_choices() -> None:
     assert GPT.norm_first
 
 
+def test_a_bert_defaults_to_the_published_models_choices() -> None:
+    """Their config names them: hidden_act, layer_norm_eps and type_vocab_size."""
+    assert (BERT.activation, BERT.norm_eps, BERT.num_token_types) == ("gelu", 1e-12, 2)
+    assert (BERT.norm_first, BERT.dropout) == (False, 0.0)
+
+
+def test_a_vit_defaults_to_grey_images() -> None:
+    choices = (VIT.activation, VIT.dropout, VIT.norm_eps, VIT.norm_first)
+    assert choices == ("gelu", 0.0, 1e-5, True)
+    assert ViTConfig(10, 5, 7, d_model=12, num_heads=3, num_layers=2, d_ff=17).channels == 1
+
+
+@pytest.mark.parametrize(
+    ("image", "patch", "count"), [(10, 5, 4), (9, 3, 9), (7, 1, 49), (7, 7, 1)]
+)
+def test_patches_are_counted(image: int, patch: int, count: int) -> None:
+    assert replace(VIT, image_size=image, patch_size=patch).num_patches == count
+
+
 # Property
 
 
-@both
-def test_a_config_survives_the_way_through_a_dictionary(
-    config: TransformerConfig | GPTConfig,
-) -> None:
+@each
+def test_a_config_survives_the_way_through_a_dictionary(config: Config) -> None:
     again = type(config)(**asdict(config))
     assert again == config
     assert hash(again) == hash(config)
@@ -44,20 +68,21 @@ def test_a_config_survives_the_way_through_a_dictionary(
 # Border
 
 
-@both
-def test_a_config_is_frozen(config: TransformerConfig | GPTConfig) -> None:
+@each
+def test_a_config_is_frozen(config: Config) -> None:
     with pytest.raises(FrozenInstanceError):
         config.d_model = 24  # type: ignore[misc]
 
 
-def test_a_gpt_is_pre_norm_always() -> None:
+@pre_norm_always
+def test_some_are_pre_norm_always(config: Any) -> None:
     with pytest.raises(TypeError, match="norm_first"):
-        GPTConfig(**asdict(GPT), norm_first=False)  # type: ignore[call-arg]
+        replace(config, norm_first=False)
     with pytest.raises(AttributeError):
-        GPT.norm_first = False  # type: ignore[misc]
+        config.norm_first = False
 
 
-@both
+@each
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
@@ -67,7 +92,6 @@ def test_a_gpt_is_pre_norm_always() -> None:
         ({"num_layers": 0}, "num_layers must be a positive integer, got 0"),
         ({"num_layers": True}, "num_layers must be a positive integer, got True"),
         ({"d_ff": 17.0}, "d_ff must be a positive integer, got 17.0"),
-        ({"max_len": 0}, "max_len must be a positive integer, got 0"),
         ({"dropout": 1.0}, "dropout must lie in [0, 1), got 1.0"),
         ({"dropout": -0.1}, "dropout must lie in [0, 1), got -0.1"),
         ({"activation": "swish"}, "activation must be one of relu, gelu, gelu_tanh, got 'swish'"),
@@ -75,7 +99,7 @@ def test_a_gpt_is_pre_norm_always() -> None:
     ],
 )
 def test_a_value_out_of_range_is_refused(
-    config: TransformerConfig | GPTConfig, choice: dict[str, Any], message: str
+    config: Config, choice: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         replace(config, **choice)
@@ -85,6 +109,19 @@ def test_a_value_out_of_range_is_refused(
     ("config", "choice", "message"),
     [
         (GPT, {"vocab_size": 0}, "vocab_size must be a positive integer, got 0"),
+        (GPT, {"max_len": 0}, "max_len must be a positive integer, got 0"),
+        (TRANSFORMER, {"max_len": 0}, "max_len must be a positive integer, got 0"),
+        (BERT, {"max_len": 0}, "max_len must be a positive integer, got 0"),
+        (BERT, {"vocab_size": 0}, "vocab_size must be a positive integer, got 0"),
+        (BERT, {"num_token_types": 0}, "num_token_types must be a positive integer, got 0"),
+        (BERT, {"norm_first": "no"}, "norm_first must be True or False, got 'no'"),
+        (VIT, {"image_size": 0}, "image_size must be a positive integer, got 0"),
+        (VIT, {"patch_size": 0}, "patch_size must be a positive integer, got 0"),
+        (VIT, {"patch_size": 2.5}, "patch_size must be a positive integer, got 2.5"),
+        (VIT, {"num_classes": 0}, "num_classes must be a positive integer, got 0"),
+        (VIT, {"channels": 0}, "channels must be a positive integer, got 0"),
+        (VIT, {"patch_size": 3}, "image_size (10) must be divisible by patch_size (3)"),
+        (VIT, {"patch_size": 20}, "image_size (10) must be divisible by patch_size (20)"),
         (
             TRANSFORMER,
             {"source_vocab_size": 0},
@@ -105,14 +142,14 @@ def test_a_value_out_of_range_is_refused(
     ],
 )
 def test_a_value_of_one_models_own_is_refused(
-    config: TransformerConfig | GPTConfig, choice: dict[str, Any], message: str
+    config: Config, choice: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         replace(config, **choice)
 
 
-@both
-def test_an_eps_of_zero_is_allowed(config: TransformerConfig | GPTConfig) -> None:
+@each
+def test_an_eps_of_zero_is_allowed(config: Config) -> None:
     assert replace(config, norm_eps=0.0).norm_eps == 0.0
 
 

@@ -1,6 +1,5 @@
 import math
 import re
-from typing import Any
 
 import pytest
 import torch
@@ -13,16 +12,22 @@ from small_models import (
     D_MODEL,
     GPT_CONFIG,
     GPTS,
+    IMAGES,
     MAX_LEN,
+    SEGMENTS,
     SOURCE,
     TARGET,
     TRANSFORMERS,
     VOCAB,
+    AnyConfig,
     Config,
-    all_models,
-    both_models,
+    all_writers,
+    both_writers,
     build,
+    every_model,
     logits,
+    one_of_each,
+    output,
     random_model,
     table,
 )
@@ -76,7 +81,7 @@ def test_gpt_and_gradients_equal_torch(config: GPTConfig) -> None:
 # Property
 
 
-@all_models
+@all_writers
 @pytest.mark.parametrize("training", [True, False])
 def test_the_future_changes_nothing(config: Config, training: bool) -> None:
     model = random_model(config).train(training)
@@ -147,24 +152,24 @@ def test_the_source_has_an_order() -> None:
     assert (model.encode(source[:, order]) - model.encode(source)[:, order]).abs().max() > 1e-3
 
 
-@both_models
-def test_nothing_is_edited_in_place_or_stored(config: Config) -> None:
-    model, source, target = random_model(config), SOURCE.clone(), TARGET.clone()
+@one_of_each
+def test_nothing_is_edited_in_place_or_stored(config: AnyConfig) -> None:
+    model, inputs = random_model(config), (SOURCE, TARGET, SEGMENTS, IMAGES)
+    before = [x.clone() for x in inputs]
     state = {name: value.clone() for name, value in model.state_dict().items()}
-    logits(model, target, source).sum().backward()
-    assert torch.equal(source, SOURCE)
-    assert torch.equal(target, TARGET)
+    output(model).sum().backward()
+    assert all(map(torch.equal, inputs, before))
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
     assert parity.stray_tensors(model) == []
     assert not any("encoding" in name for name in state)
 
 
-@both_models
-def test_a_model_loads_what_another_one_saved(config: Config) -> None:
+@one_of_each
+def test_a_model_loads_what_another_one_saved(config: AnyConfig) -> None:
     model, fresh = build(config).eval(), build(config).eval()
-    assert not torch.equal(logits(fresh), logits(model))
+    assert not torch.equal(output(fresh), output(model))
     fresh.load_state_dict(model.state_dict())
-    assert torch.equal(logits(fresh), logits(model))
+    assert torch.equal(output(fresh), output(model))
     assert fresh.config == config
 
 
@@ -175,36 +180,36 @@ def test_a_source_of_padding_alone_stays_finite_and_disturbs_nobody() -> None:
     model = parity.randomize(Transformer(CONFIG))
     source = SOURCE.clone()
     source[0] = 0
-    output = model(source, TARGET)
-    parity.assert_close(output[1], model(SOURCE, TARGET)[1])
-    output.square().sum().backward()
-    assert output.isfinite().all()
+    scores = model(source, TARGET)
+    parity.assert_close(scores[1], model(SOURCE, TARGET)[1])
+    scores.square().sum().backward()
+    assert scores.isfinite().all()
     assert all(gradient.isfinite().all() for gradient in parity.gradients(model).values())
 
 
 def test_a_target_of_padding_alone_stays_finite() -> None:
     model = parity.randomize(Transformer(CONFIG))
-    output = model(SOURCE, torch.zeros_like(TARGET))
-    output.square().sum().backward()
-    assert output.isfinite().all()
+    scores = model(SOURCE, torch.zeros_like(TARGET))
+    scores.square().sum().backward()
+    assert scores.isfinite().all()
     assert all(gradient.isfinite().all() for gradient in parity.gradients(model).values())
 
 
-@both_models
+@one_of_each
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-def test_models_work_in_other_precisions(config: Config, dtype: torch.dtype) -> None:
-    output = logits(build(config).to(dtype))
-    assert output.dtype == dtype
-    assert output.isfinite().all()
+def test_models_work_in_other_precisions(config: AnyConfig, dtype: torch.dtype) -> None:
+    made = output(build(config).to(dtype))
+    assert made.dtype == dtype
+    assert made.isfinite().all()
 
 
-@both_models
-def test_masks_are_made_on_the_tokens_device(config: Config) -> None:
-    ids = torch.ones(2, 5, dtype=torch.int64, device="meta")  # it computes shapes, no numbers
-    assert logits(build(config).to("meta"), ids, ids).device.type == "meta"
+@one_of_each
+def test_whatever_a_model_makes_is_made_on_its_device(config: AnyConfig) -> None:
+    model = build(config).to("meta")  # it computes shapes, no numbers
+    assert output(model).device.type == "meta"
 
 
-@both_models
+@both_writers
 @pytest.mark.parametrize("length", [1, MAX_LEN])
 def test_the_shortest_and_the_longest_sequence_fit(config: Config, length: int) -> None:
     ids = torch.ones(2, length, dtype=torch.int32)
@@ -251,17 +256,10 @@ def test_memory_and_source_that_do_not_fit_are_refused(
         Transformer(CONFIG).decode(TARGET, torch.zeros(memory), source)
 
 
-@pytest.mark.parametrize("cache", [{}, False, "cache"])
-def test_a_cache_is_refused_as_long_as_there_is_none(cache: Any) -> None:
-    message = f"cache must be None: this model has no cache yet, got {cache!r}"
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        GPT(GPT_CONFIG)(TARGET, cache)
-
-
-@all_models
-def test_the_stacks_linear_layers_start_with_xaviers_initialisation(config: Config) -> None:
+@every_model
+def test_the_stacks_linear_layers_start_with_xaviers_initialisation(config: AnyConfig) -> None:
     for name, module in build(config).named_modules():
-        if isinstance(module, nn.Linear) and name != "output_proj":
+        if isinstance(module, nn.Linear) and name not in ("output_proj", "patch_proj"):
             fan_out, fan_in = module.weight.shape
             bound = math.sqrt(6 / (fan_in + fan_out))  # Glorot and Bengio (2010), equation 16
             # Uniform: nearly at the bound with a hundred entries and more, and never beyond it.

@@ -14,21 +14,24 @@ from torch.nn import functional as F
 import parity
 from small_models import (
     LAYERS,
+    AnyConfig,
     Config,
-    all_models,
-    both_models,
+    both_writers,
     build,
+    every_model,
     logits,
+    one_of_each,
+    output,
     random_model,
     table,
 )
-from tx_utils import GPT, GPTConfig, Residual, Transformer, TransformerConfig
+from tx_utils import BERT, GPT, GPTConfig, Residual, Transformer, TransformerConfig
 
 # Property
 
 
-@all_models
-def test_no_two_matrices_start_equal(config: Config) -> None:
+@every_model
+def test_no_two_matrices_start_equal(config: AnyConfig) -> None:
     matrices = {name: p for name, p in build(config).named_parameters() if p.dim() == 2}
     assert len(matrices) >= 6 * LAYERS
     for (name, a), (other, b) in combinations(matrices.items(), 2):
@@ -45,12 +48,12 @@ def test_tokens_and_positions_start_with_like_size(scale: bool, size: float) -> 
     assert model.positions.weight.std().item() == pytest.approx(size, rel=0.05)
 
 
-@all_models
-def test_a_gradient_reaches_every_parameter_but_the_key_biases(config: Config) -> None:
+@every_model
+def test_a_gradient_reaches_every_parameter_but_the_key_biases(config: AnyConfig) -> None:
     torch.manual_seed(0)
     model = build(config).double()
-    output = logits(model)
-    (output * parity.tensor(*output.shape)).sum().backward()
+    made = output(model)
+    (made * parity.tensor(*made.shape)).sum().backward()
     sizes = {name: float(grad.abs().max()) for name, grad in parity.gradients(model).items()}
     assert sizes.keys() == dict(model.named_parameters()).keys()
     for name, size in sizes.items():
@@ -58,7 +61,7 @@ def test_a_gradient_reaches_every_parameter_but_the_key_biases(config: Config) -
         assert (size < 1e-10) == name.endswith("key_proj.bias"), name
 
 
-@both_models
+@both_writers
 def test_tied_weights_collect_both_gradients(config: Config) -> None:
     tied, untied = random_model(config), random_model(replace(config, tie_weights=False))
     untied.load_state_dict(tied.state_dict())
@@ -73,7 +76,7 @@ def test_tied_weights_collect_both_gradients(config: Config) -> None:
     assert of_embedding.abs().max() > 1e-3
 
 
-@both_models
+@both_writers
 def test_tied_weights_survive_copies_and_untied_ones_are_apart(config: Config) -> None:
     tied, untied = build(config), build(replace(config, tie_weights=False))
     assert table(untied).data_ptr() != untied.output_proj.weight.data_ptr()
@@ -84,36 +87,48 @@ def test_tied_weights_survive_copies_and_untied_ones_are_apart(config: Config) -
         assert tied.source_embedding.weight is not table(tied)
 
 
-@all_models
-def test_without_dropout_training_and_evaluation_agree(config: Config) -> None:
+@one_of_each
+def test_a_copy_computes_the_same_and_is_apart(config: AnyConfig) -> None:
+    model = build(config)
+    before = output(model)
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert torch.equal(output(twin), before)
+        for parameter in twin.parameters():
+            nn.init.zeros_(parameter)
+    assert torch.equal(output(model), before)
+
+
+@every_model
+def test_without_dropout_training_and_evaluation_agree(config: AnyConfig) -> None:
     model = random_model(config)
-    assert torch.equal(logits(model.train()), logits(model.eval()))
+    assert torch.equal(output(model.train()), output(model.eval()))
 
 
-@both_models
-def test_dropout_sits_on_sublayer_outputs_and_on_the_embedded_input(config: Config) -> None:
+@one_of_each
+def test_dropout_sits_on_sublayer_outputs_and_on_the_embedded_input(config: AnyConfig) -> None:
     model = build(replace(config, dropout=0.3))
     on = {n for n, p in model.named_modules() if isinstance(p, nn.Dropout) and p.p == 0.3}
     residuals = {n for n, p in model.named_modules() if isinstance(p, Residual)}
-    assert on == {f"{name}.dropout" for name in residuals} | {"positions.dropout"}
+    at_the_input = "dropout" if isinstance(model, BERT) else "positions.dropout"
+    assert on == {f"{name}.dropout" for name in residuals} | {at_the_input}
     assert len(residuals) == LAYERS * (5 if isinstance(model, Transformer) else 2)
     others = [p.p for n, p in model.named_modules() if isinstance(p, nn.Dropout) and n not in on]
     assert set(others) == {0.0}
-    assert not torch.equal(logits(model), logits(model))
-    assert torch.equal(logits(model.eval()), logits(model))
+    assert not torch.equal(output(model), output(model))
+    assert torch.equal(output(model.eval()), output(model))
 
 
-@both_models
-def test_embeddings_plus_positions_are_dropped_once(config: Config) -> None:
+@one_of_each
+def test_what_enters_a_stack_is_dropped_once(config: AnyConfig) -> None:
     torch.manual_seed(0)
     model = random_model(replace(config, dropout=0.75))
     entering: list[Tensor] = []
     stacks = [model.encoder, model.decoder] if isinstance(model, Transformer) else [model.encoder]
     for stack in stacks:
         stack.register_forward_pre_hook(lambda _, args: entering.append(args[0]))
-    logits(model)
+    output(model)
     dropped = entering.copy()
-    logits(model.eval())
+    output(model.eval())
     whole = entering[len(dropped) :]
     assert len(dropped) == len(whole) == len(stacks)
     for some, all_ in zip(dropped, whole, strict=True):

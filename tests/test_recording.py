@@ -13,7 +13,7 @@ from small_models import (
     TARGET,
     Config,
     H,
-    both_models,
+    both_writers,
     build,
     logits,
     random_model,
@@ -90,7 +90,7 @@ def test_every_map_of_a_gpt_is_causal() -> None:
     assert all(torch.equal(w > 0, causal_mask(T_Q).expand_as(w)) for w in maps.values())
 
 
-@both_models
+@both_writers
 def test_observing_changes_no_output_no_gradient_and_no_module(config: Config) -> None:
     model = random_model(config)
     plain = logits(model)

@@ -4,13 +4,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from tx_utils.attention import MultiHeadAttention, scaled_dot_product_attention
-from tx_utils.configs import GPTConfig, TransformerConfig
+from tx_utils.cache import KVCache
+from tx_utils.configs import BERTConfig, GPTConfig, TransformerConfig, ViTConfig
 from tx_utils.embedding import TokenEmbedding
 from tx_utils.feed_forward import FeedForward
-from tx_utils.generation import beam_search, exact_match, greedy_decode
+from tx_utils.generation import (
+    beam_search,
+    exact_match,
+    generate,
+    greedy_decode,
+    sampling_distribution,
+)
 from tx_utils.layers import DecoderLayer, EncoderLayer, Residual
 from tx_utils.masks import causal_mask, padding_mask
-from tx_utils.models import GPT, Transformer
+from tx_utils.models import BERT, GPT, Transformer, ViT, split_patches
 from tx_utils.normalization import LayerNorm, layer_norm
 from tx_utils.positional import (
     LearnedPositionalEncoding,
@@ -50,7 +57,9 @@ if TYPE_CHECKING:
 _PLOTTING = {"plot_attention", "plot_loss", "plot_mask", "plot_positional_encoding", "use_style"}
 
 __all__ = [
+    "BERT",
     "GPT",
+    "BERTConfig",
     "Decoder",
     "DecoderLayer",
     "EarlyStopping",
@@ -59,6 +68,7 @@ __all__ = [
     "FeedForward",
     "GPTConfig",
     "History",
+    "KVCache",
     "LayerNorm",
     "LearnedPositionalEncoding",
     "MultiHeadAttention",
@@ -70,12 +80,15 @@ __all__ = [
     "TokenEmbedding",
     "Transformer",
     "TransformerConfig",
+    "ViT",
+    "ViTConfig",
     "beam_search",
     "best_device",
     "causal_mask",
     "check_environment",
     "evaluate",
     "exact_match",
+    "generate",
     "greedy_decode",
     "layer_norm",
     "load_checkpoint",
@@ -85,10 +98,12 @@ __all__ = [
     "plot_mask",
     "plot_positional_encoding",
     "record_attention",
+    "sampling_distribution",
     "save_checkpoint",
     "scaled_dot_product_attention",
     "seed_everything",
     "sinusoidal_encoding",
+    "split_patches",
     "train",
     "train_step",
     "use_style",

@@ -48,6 +48,12 @@ def check_pad_id(pad_id: int) -> None:
         raise ValueError(f"pad_id must be an integer, got {pad_id!r}")
 
 
+def check_index(name: str, index: int, count: int) -> None:
+    """Raise a ValueError unless `index` is a whole number in [0, count)."""
+    if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < count:
+        raise ValueError(f"{name} must be an integer in [0, {count}), got {index!r}")
+
+
 def check_tokens(tokens: Tensor) -> None:
     """Raise a ValueError unless `tokens` holds integer ids of shape (B, T)."""
     if tokens.dtype not in INTEGER_DTYPES:

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tx_utils._checks import check_divisible, check_features
+from tx_utils.cache import LayerCache
+from tx_utils.masks import causal_mask
 
 
 def scaled_dot_product_attention(
@@ -84,7 +86,14 @@ class MultiHeadAttention(nn.Module):
         self.out_proj = nn.Linear(d_model, d_model, bias=bias)
 
     def forward(
-        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Tensor | None = None,
+        *,
+        is_causal: bool = False,
+        cache: LayerCache | None = None,
     ) -> Tensor:
         """Read from `value` what each position of `query` asks for.
 
@@ -93,31 +102,50 @@ class MultiHeadAttention(nn.Module):
             key:   The sequence that is compared.   (B, T_k, d_model)
             value: The sequence that is read from.  (B, T_k, d_model)
             mask:  True = may attend; (T_q, T_k), or 4-D and broadcasting to (B, H, T_q, T_k).
+            is_causal: Whether no query looks ahead; the last query stands at the last key. The
+                same as a causal mask; where T_q = T_k and no other is given, without its numbers.
+            cache: Holds the keys and values of earlier tokens; those given here are added to it.
+                T_k then counts both.
 
         Returns:
             One vector per query (B, T_q, d_model); it is `out_proj.bias` where a query may look
             at nothing.
 
         Raises:
-            ValueError: if a shape does not fit, or the mask is not boolean or not 2-D or 4-D.
+            ValueError: if a shape does not fit, the mask is not boolean or not 2-D or 4-D, the
+                cache has no room, or `is_causal` meets more queries than keys.
         """
-        self._check_inputs(query, key, value, mask)
+        self._check_inputs(query, key, value)
         q = self._split_heads(self.query_proj(query))
         k = self._split_heads(self.key_proj(key))
         v = self._split_heads(self.value_proj(value))
+        if cache is not None:
+            k, v = cache.append(k, v)
+        triangle = is_causal and mask is None and q.size(2) == k.size(2)  # the kernel's own mask
+        mask = self._mask(mask, q, k, is_causal=is_causal and not triangle)
         # The same numbers as the formula above, without ever holding T_q x T_k weights.
-        heads = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        heads = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=triangle)
         return self.out_proj(self._merge_heads(heads))
 
-    def weights(self, query: Tensor, key: Tensor, mask: Tensor | None = None) -> Tensor:
+    def weights(
+        self,
+        query: Tensor,
+        key: Tensor,
+        mask: Tensor | None = None,
+        *,
+        is_causal: bool = False,
+        cache: LayerCache | None = None,
+    ) -> Tensor:
         """Compute, to look at, the weights that `forward` uses.
 
         Arguments and errors are those of `forward`; the result is (B, H, T_q, T_k).
         """
-        self._check_inputs(query, key, key, mask)
+        self._check_inputs(query, key, key)
         q = self._split_heads(self.query_proj(query))
         k = self._split_heads(self.key_proj(key))
-        return _weights(q, k, mask)
+        if cache is not None:
+            k = torch.cat([cache.keys[:, :, : cache.length], k], dim=2)
+        return _weights(q, k, self._mask(mask, q, k, is_causal=is_causal))
 
     def _split_heads(self, x: Tensor) -> Tensor:
         """(B, T, d_model) -> (B, H, T, d_head)."""
@@ -127,7 +155,7 @@ class MultiHeadAttention(nn.Module):
         """(B, H, T, d_head) -> (B, T, d_model)."""
         return x.transpose(1, 2).flatten(-2)
 
-    def _check_inputs(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> None:
+    def _check_inputs(self, query: Tensor, key: Tensor, value: Tensor) -> None:
         for name, x in (("query", query), ("key", key), ("value", value)):
             check_features(name, x, self.query_proj.in_features)
         if key.size(0) != query.size(0) or value.shape != key.shape:
@@ -135,6 +163,10 @@ class MultiHeadAttention(nn.Module):
                 "query, key and value must share one batch size, and key and value one length, "
                 f"got {tuple(query.shape)}, {tuple(key.shape)} and {tuple(value.shape)}"
             )
+
+    def _mask(self, mask: Tensor | None, q: Tensor, k: Tensor, *, is_causal: bool) -> Tensor | None:
+        """The mask of these queries and keys, checked; joined with the causal one if wanted."""
+        length_q, length_k = q.size(2), k.size(2)
         if mask is not None:
             # A (B, T_q, T_k) mask would silently line up the batch with the heads.
             if mask.dim() not in (2, 4):
@@ -142,7 +174,15 @@ class MultiHeadAttention(nn.Module):
                     "mask must be (T_q, T_k) or 4-D, broadcasting to (B, H, T_q, T_k), "
                     f"got shape {tuple(mask.shape)}"
                 )
-            _check_mask(mask, (query.size(0), self.num_heads, query.size(1), key.size(1)))
+            _check_mask(mask, (q.size(0), self.num_heads, length_q, length_k))
+        if not is_causal or length_q == 1:  # a single query stands at the last key: it sees all
+            return mask
+        if length_q > length_k:
+            raise ValueError(
+                f"is_causal needs a key for each query, got {length_q} queries and {length_k} keys"
+            )
+        past = causal_mask(length_k, device=q.device)[length_k - length_q :]
+        return past if mask is None else past & mask
 
 
 def _weights(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tx_utils._checks import check_dropout
 from tx_utils.attention import MultiHeadAttention
+from tx_utils.cache import LayerCache
 from tx_utils.feed_forward import FeedForward
 from tx_utils.normalization import LayerNorm
 
@@ -99,9 +100,27 @@ class EncoderLayer(nn.Module):
         self.feed_forward = FeedForward(d_model, d_ff, activation=activation)
         self.feed_forward_residual = residual()
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Update every token.  x and result: (B, T, d_model); mask: True = may attend."""
-        x = self.attention_residual(x, lambda x: self.self_attention(x, x, x, mask))
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        *,
+        is_causal: bool = False,
+        cache: LayerCache | None = None,
+    ) -> Tensor:
+        """Update every token.
+
+        Args:
+            x: The tokens' vectors.                       (B, T, d_model)
+            mask: True = may attend.                      (B, H, T, T)
+            is_causal: Whether no token looks ahead.
+            cache: Keys and values of the tokens before x, as in `MultiHeadAttention`.
+
+        Returns:
+            The tokens' new vectors.  (B, T, d_model)
+        """
+        attention = partial(self.self_attention, mask=mask, is_causal=is_causal, cache=cache)
+        x = self.attention_residual(x, lambda x: attention(x, x, x))
         return self.feed_forward_residual(x, self.feed_forward)
 
 

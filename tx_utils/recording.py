@@ -38,7 +38,7 @@ def record_attention(model: nn.Module) -> Iterator[dict[str, Tensor]]:
         ) -> None:
             call = inspect.signature(module.forward).bind(*args, **kwargs).arguments
             with torch.no_grad():
-                maps[name] = module.weights(call["query"], call["key"], call.get("mask"))
+                maps[name] = module.weights(**{k: v for k, v in call.items() if k != "value"})
 
         return hook
 

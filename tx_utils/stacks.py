@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from tx_utils.cache import KVCache
 from tx_utils.configs import StackConfig
 from tx_utils.layers import DecoderLayer, EncoderLayer
 from tx_utils.normalization import LayerNorm
@@ -19,7 +20,7 @@ class Encoder(nn.Module):
     them; after post-norm layers there is none (`norm` is None).
 
     Args:
-        config: A `TransformerConfig` or a `GPTConfig`.
+        config: Any of the models' configs.
 
     Example:
         >>> import torch
@@ -37,10 +38,37 @@ class Encoder(nn.Module):
         )
         self.norm = _final_norm(config)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Update every token, layer by layer.  x and result: (B, T, d_model)."""
-        for layer in self.layers:
-            x = layer(x, mask)
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        *,
+        is_causal: bool = False,
+        cache: KVCache | None = None,
+    ) -> Tensor:
+        """Update every token, layer by layer.
+
+        Args:
+            x: The tokens' vectors.                       (B, T, d_model)
+            mask: True = may attend.                      (B, H, T, T)
+            is_causal: Whether no token looks ahead.
+            cache: Keys and values of the tokens before x; those of x are added to it.
+
+        Returns:
+            The tokens' new vectors.  (B, T, d_model)
+
+        Raises:
+            ValueError: if a shape does not fit, or the cache is one for another model or another
+                number of sequences, or is full.
+        """
+        if cache is not None:
+            batch, length, d_model = x.shape
+            cache.check_fits(len(self.layers), batch, d_model, length)
+        for index, layer in enumerate(self.layers):
+            share = None if cache is None else cache.layer(index)
+            x = layer(x, mask, is_causal=is_causal, cache=share)
+        if cache is not None:
+            cache.advance(x.size(1))
         return x if self.norm is None else self.norm(x)
 
 

@@ -209,6 +209,18 @@ def test_the_model_has_the_sizes_of_the_settings(variant: str) -> None:
     assert (config.dropout, config.norm_first) == (0.0, True)
 
 
+# Border
+
+
+def test_without_the_mask_no_cache_can_serve() -> None:
+    cheater, (tokens, _) = model("no mask"), samples()
+    message = "^without the mask, keys and values change: cache must be None$"
+    for cache in (cheater.new_cache(B), cheater.new_cache(1, max_len=1)):
+        with pytest.raises(ValueError, match=message):
+            cheater(tokens, cache)
+        assert cache.length == 0
+
+
 # Learning
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn, optim
 
+from tx_utils.cache import KVCache
 from tx_utils.configs import GPTConfig
 from tx_utils.experiments.evidence import Experiment, Result
 from tx_utils.experiments.recipe import Recipe, fit, measure
@@ -50,8 +51,13 @@ SETTINGS = Settings(batch_size=64, batches_per_epoch=10, epochs=40, learning_rat
 class NoMask(GPT):
     """A `GPT` whose mask has been forgotten: every position looks at the whole sequence."""
 
-    def forward(self, tokens: Tensor, cache: None = None) -> Tensor:
-        """Score the next token at every position, next tokens in sight.  (B, T, vocab_size)."""
+    def forward(self, tokens: Tensor, cache: KVCache | None = None) -> Tensor:
+        """Score the next token at every position, next tokens in sight.  (B, T, vocab_size).
+
+        What a token looks at changes with what comes after it, so that no cache can serve.
+        """
+        if cache is not None:
+            raise ValueError("without the mask, keys and values change: cache must be None")
         return self.output_proj(self.encoder(self.positions(self.embedding(tokens))))
 
 
