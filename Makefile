@@ -7,7 +7,7 @@ BIN := .venv/bin
 # One thread per process: toy models gain nothing from more, and test workers share the cores.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: lab test lint unit notebook-tests notebooks evidence images clean
+.PHONY: lab test lint unit notebook-tests notebooks evidence images bench clean
 
 lab: .venv/.reader            ## open the notebooks in JupyterLab; ARGS="--port 9999" is passed on
 	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks $(ARGS)
@@ -37,6 +37,9 @@ evidence: .venv/.reader       ## rerun the ablations over ten seeds; resumes whe
 images: .venv/.reader         ## draw images/*.svg
 	$(BIN)/python tools/draw_images.py
 
+bench: .venv/.bench           ## time tx_utils beside its peers; ARGS="--quick", or workloads by name
+	$(BIN)/python -m benchmarks $(ARGS)
+
 clean:                        ## remove the environment and the caches of the tools
 	rm -rf .venv .mypy_cache .ruff_cache .hypothesis .coverage *.egg-info
 
@@ -52,4 +55,8 @@ clean:                        ## remove the environment and the caches of the to
 
 .venv/.test: tests/requirements.txt .venv/.reader
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	touch $@
+
+.venv/.bench: benchmarks/requirements.txt .venv/.reader
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	touch $@

@@ -18,3 +18,22 @@ def observed(model: nn.Module) -> Iterator[None]:
     finally:
         for module in were_training:
             module.training = True
+
+
+@contextmanager
+def stored_by_columns(model: nn.Module) -> Iterator[None]:
+    """Store the linear layers' matrices by columns in the block; they come back as they were.
+
+    The numbers stay the same, only their order in memory changes. To read a single token is to
+    multiply each matrix with one vector. That takes as long as fetching the matrix from memory,
+    which a CPU's kernels do about 1.5 times as fast by columns as by rows, torch's order.
+    """
+    linears = (module for module in model.modules() if isinstance(module, nn.Linear))
+    by_rows = {linear.weight: linear.weight.data for linear in linears if not linear.weight.is_cuda}
+    try:
+        for weight, data in by_rows.items():
+            weight.data = data.t().contiguous().t()
+        yield
+    finally:
+        for weight, data in by_rows.items():
+            weight.data = data

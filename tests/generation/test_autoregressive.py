@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from writing import NEW, B, generator, gpt, prompts, slow_greedy
 
-from small_models import MAX_LEN, VOCAB
+from small_models import D_MODEL, MAX_LEN, VOCAB
 from tx_utils import generate, sampling_distribution
+from tx_utils.generation.autoregressive import FEW_STEPS
 
 # Oracle
 
@@ -36,6 +37,22 @@ def test_a_shorter_context_is_all_that_the_model_sees(context: int) -> None:
     assert written.tolist() == [slow_greedy(model, row, NEW, context) for row in prompt.tolist()]
     whole = generate(model, prompt, max_new_tokens=NEW, temperature=0.0)
     assert not torch.equal(written, whole)
+
+
+@pytest.mark.parametrize(
+    ("count", "stride"), [(FEW_STEPS, (D_MODEL, 1)), (FEW_STEPS + 1, (1, D_MODEL))]
+)
+def test_a_long_text_is_written_with_matrices_in_another_order(
+    count: int, stride: tuple[int, int]
+) -> None:
+    model, prompt = gpt(), prompts()
+    strides: set[tuple[int, ...]] = set()
+    projection: Any = model.encoder.layers[0].self_attention.query_proj  # type: ignore[union-attr]
+    projection.register_forward_hook(lambda module, *_: strides.add(module.weight.stride()))
+    written = generate(model, prompt, max_new_tokens=count, temperature=0.0)
+    assert strides == {stride}
+    assert projection.weight.is_contiguous()
+    assert written.tolist() == [slow_greedy(model, row, count) for row in prompt.tolist()]
 
 
 def test_pairs_of_tokens_are_drawn_as_often_as_the_model_says() -> None:

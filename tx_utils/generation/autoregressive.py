@@ -1,13 +1,17 @@
 """Generate: let a decoder-only model go on with a text."""
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor
 
 from tx_utils._checks import check_index, check_positive, check_tokens
-from tx_utils._modes import observed
+from tx_utils._modes import observed, stored_by_columns
 from tx_utils.cache import KVCache
 from tx_utils.generation.sampling import check_sampling, sampling_distribution
 from tx_utils.models import GPT
+
+FEW_STEPS = 40  # in so many it saves what it takes to store the weights in another order
 
 
 def generate(
@@ -62,7 +66,8 @@ def generate(
     batch, length = tokens.shape
     longest = min(context, length + max_new_tokens)
     ended = torch.zeros(batch, 1, dtype=torch.bool, device=tokens.device)
-    with observed(model):
+    layout = stored_by_columns(model) if max_new_tokens > FEW_STEPS else nullcontext()
+    with observed(model), layout:
         cache = model.new_cache(batch, longest) if use_cache and length <= context else None
         for _ in range(max_new_tokens):
             logits = _next_logits(model, tokens, cache, context)
