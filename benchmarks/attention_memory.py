@@ -7,7 +7,6 @@ form, a length and a number of threads is that process.
 
 import contextlib
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -35,7 +34,10 @@ def peak_memory() -> int:
     if STATUS.exists():  # Linux, where getrusage would count the parent's memory as of the fork
         line = next(row for row in STATUS.read_text().splitlines() if row.startswith("VmHWM"))
         return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    import resource  # not on Windows
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def reset_peak_memory() -> int:

@@ -154,7 +154,7 @@ def test_a_sequence_of_padding_alone_stays_finite_and_disturbs_nobody() -> None:
         ({"mask": REAL.long()}, "mask must be boolean (True = may attend), got torch.int64"),
         (
             {"mask": REAL[:, None]},
-            "mask must be (T_q, T_k) or 4-D, broadcasting to (B, H, T_q, T_k), got shape (2, 1, 5)",
+            "mask must be (B, T) or 4-D, got shape (2, 1, 5)",
         ),
     ],
 )

@@ -144,6 +144,7 @@ class MultiHeadAttention(nn.Module):
         q = self._split_heads(self.query_proj(query))
         k = self._split_heads(self.key_proj(key))
         if cache is not None:
+            cache.check_room(k)
             k = torch.cat([cache.keys[:, :, : cache.length], k], dim=2)
         return _weights(q, k, self._mask(mask, q, k, is_causal=is_causal))
 

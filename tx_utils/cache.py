@@ -42,6 +42,13 @@ class LayerCache:
         Raises:
             ValueError: if they do not fit into the room that is left.
         """
+        end = self.check_room(keys)
+        self.keys[:, :, self.length : end] = keys
+        self.values[:, :, self.length : end] = values
+        return self.keys[:, :, :end], self.values[:, :, :end]
+
+    def check_room(self, keys: Tensor) -> int:
+        """Say where new keys would end, or raise a ValueError if they don't fit."""
         end = self.length + keys.size(-2)
         room = self.keys[:, :, self.length : end]
         # Checked here, since torch would fill the room with copies of a lone sequence or head.
@@ -50,9 +57,7 @@ class LayerCache:
                 f"keys {tuple(keys.shape)} do not fit the room that the cache has for them, "
                 f"{tuple(room.shape)}"
             )
-        self.keys[:, :, self.length : end] = keys
-        self.values[:, :, self.length : end] = values
-        return self.keys[:, :, :end], self.values[:, :, :end]
+        return end
 
 
 class KVCache:

@@ -101,6 +101,8 @@ def test_a_stored_run_is_what_the_code_gives(name: str) -> None:
     variant = EXPERIMENTS[name].variants[0]
     stored = load_evidence(name).runs[variant][0]
     again = EXPERIMENTS[name].run(variant, 0)
+    if again.measures.get("text") != stored.measures.get("text"):
+        pytest.skip("measured on the help texts of another version of Python")
     # The first epochs, where another CPU's rounding has not grown yet; seeds differ by far more.
     assert again.curve[:3] == pytest.approx(stored.curve[:3], rel=1e-3)
     if not stored.curve:

@@ -7,12 +7,17 @@ from tx_utils.experiments import (
     address_book,
     craft,
     depth,
+    digits,
+    digits_again,
     exclusive_or,
     extrapolation,
+    lost_days,
     positions,
+    puzzles,
     scaling,
     sorting,
     sum_modulo,
+    topics,
     translation,
     two_lookups,
     weather,
@@ -22,6 +27,7 @@ from tx_utils.experiments.evidence import Evidence, Experiment, Result, collect,
 LESSONS = (
     *(weather, address_book, scaling, two_lookups, positions, extrapolation),
     *(sum_modulo, exclusive_or, depth, sorting, translation, craft),
+    *(digits, digits_again, puzzles, lost_days, topics),
 )
 EXPERIMENTS: dict[str, Experiment] = {
     module.EXPERIMENT.name: module.EXPERIMENT for module in LESSONS

@@ -31,7 +31,8 @@ def generate(
 
     With the cache each token is read once. Beyond `context` tokens all positions shift, so that
     nothing in a cache would be right: from there on every step reads the last `context` tokens
-    anew. Dropout is off meanwhile, and nothing is recorded for gradients.
+    anew. Dropout is off meanwhile, and nothing is recorded for gradients. To write a long text
+    faster on the CPU, the linear layers' matrices are copied for that time.
 
     Args:
         model: The trained model.
@@ -66,9 +67,10 @@ def generate(
     batch, length = tokens.shape
     longest = min(context, length + max_new_tokens)
     ended = torch.zeros(batch, 1, dtype=torch.bool, device=tokens.device)
-    layout = stored_by_columns(model) if max_new_tokens > FEW_STEPS else nullcontext()
+    use_cache = use_cache and length <= context
+    layout = stored_by_columns(model) if use_cache and max_new_tokens > FEW_STEPS else nullcontext()
     with observed(model), layout:
-        cache = model.new_cache(batch, longest) if use_cache and length <= context else None
+        cache = model.new_cache(batch, longest) if use_cache else None
         for _ in range(max_new_tokens):
             logits = _next_logits(model, tokens, cache, context)
             probabilities = sampling_distribution(
@@ -82,7 +84,7 @@ def generate(
                 following = following.masked_fill(ended, end_id)
                 ended |= following == end_id
             tokens = torch.cat([tokens, following.to(tokens.dtype)], dim=1)
-            if ended.all():
+            if end_id is not None and ended.all():
                 break
     return tokens
 

@@ -73,5 +73,7 @@ class BERT(nn.Module):
                     f"{tuple(tokens.shape)}, got {tuple(mask.shape)}"
                 )
             mask = mask[:, None, None, :]
+        elif mask is not None and mask.dim() != 4:
+            raise ValueError(f"mask must be (B, T) or 4-D, got shape {tuple(mask.shape)}")
         x = self.positions(self.embedding(tokens)) + self.token_types(token_types)
         return self.encoder(self.dropout(self.norm(x)), mask)

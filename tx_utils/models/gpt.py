@@ -43,7 +43,7 @@ class GPT(nn.Module):
 
         Args:
             tokens: Token ids; with a cache, those that come after what it holds.  (B, T)
-            cache: What `new_cache` made; it then holds these tokens too.
+            cache: What `new_cache` made; it then holds these tokens too. Under `torch.no_grad()`.
 
         Returns:
             Logits for the token that follows each position.  (B, T, vocab_size)

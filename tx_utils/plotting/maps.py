@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from tx_utils.plotting.style import COLOURS, LessonFigure, Size, new_figure, styled, wrapped
+from tx_utils.plotting.style import COLOURS, LessonFigure, Size, new_figure, styled, title_over
 
 READS, IS_READ = "query position (reads)", "key position (is read)"
 MOST_NUMBERS = 10  # rows or columns of a map; larger maps show colours only
@@ -85,7 +85,7 @@ def plot_attention(
             figure.supxlabel(xlabel, fontsize="medium")
         panels[0].set_ylabel(ylabel)
         figure.colorbar(image, ax=panels, label=value_label, shrink=0.85)
-        _title(figure, title)
+        title_over(figure, title)
     return figure
 
 
@@ -136,7 +136,7 @@ def plot_mask(
             axes.set_title(name, fontweight="normal")
             axes.set_xlabel(xlabel)
         panels[0].set_ylabel(ylabel)
-        _title(figure, title)
+        title_over(figure, title)
     return figure
 
 
@@ -171,14 +171,8 @@ def plot_positional_encoding(
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="dimension of the encoding", ylabel="position")
         figure.colorbar(image, ax=axes, label="value")
-        _title(figure, title)
+        title_over(figure, title)
     return figure
-
-
-def _title(figure: LessonFigure, title: str) -> None:
-    """Over the whole figure, since an image is often narrower than its title."""
-    if title:
-        figure.suptitle(wrapped(figure, title), x=0.01, ha="left", fontsize=11.5, fontweight="bold")
 
 
 def _label_cells(

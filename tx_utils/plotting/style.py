@@ -81,6 +81,12 @@ def wrapped(figure: Figure, title: str) -> str:
     return textwrap.fill(title, width=int(9 * (figure.get_figwidth() - 1)))  # 9 fit into an inch
 
 
+def title_over(figure: Figure, title: str) -> None:
+    """Write the title over the whole figure, since its panels may be narrower than it."""
+    if title:
+        figure.suptitle(wrapped(figure, title), x=0.01, ha="left", fontsize=11.5, fontweight="bold")
+
+
 def use_style() -> None:
     """Give the reader's own pyplot figures the look of the series.
 
