@@ -23,7 +23,7 @@ from tx_utils.pretrained.names import (
     norm,
     with_prefix,
 )
-from tx_utils.pretrained.reading import StateDict, read
+from tx_utils.pretrained.reading import StateDict, read_weights
 
 # One row per module: its published name, ours, and its sizes.
 _EMBEDDINGS = (
@@ -113,7 +113,7 @@ def bert(
         >>> model.config.norm_first, model(torch.tensor([[3, 1, 4]])).shape
         (False, torch.Size([1, 3, 8]))
     """
-    weights = _todays_names(read(state_dict))
+    weights = _todays_names(read_weights(state_dict))
     prefix = find_prefix(weights, PREFIXES)
     norm_first = any(".attention.LayerNorm." in name for name in weights)
     table = PRE_NORM_NAMES if norm_first else POST_NORM_NAMES

@@ -21,7 +21,7 @@ from tx_utils.pretrained.names import (
     norm,
     with_prefix,
 )
-from tx_utils.pretrained.reading import StateDict, read
+from tx_utils.pretrained.reading import StateDict, read_weights
 
 QUERY_KEY_VALUE = tuple(f"self_attention.{part}_proj" for part in ("query", "key", "value"))
 
@@ -96,7 +96,7 @@ def gpt2(
         >>> model.config.num_layers, model(torch.tensor([[3, 1, 4]])).shape
         (1, torch.Size([1, 3, 13]))
     """
-    weights = read(state_dict)
+    weights = read_weights(state_dict)
     prefix = find_prefix(weights, ("transformer.",))
     head = HEAD if "lm_head.weight" in weights else ()
     account = Account(weights, (*with_prefix(NAMES, prefix), *head), with_prefix(CONSTANTS, prefix))

@@ -10,7 +10,7 @@ from torch import Tensor
 StateDict = Mapping[str, Tensor] | str | Path
 
 
-def read(state_dict: StateDict) -> dict[str, Tensor]:
+def read_weights(state_dict: StateDict) -> dict[str, Tensor]:
     """Get at the tensors by their names; a safetensors file can hold nothing else, no code.
 
     Args:
@@ -26,7 +26,7 @@ def read(state_dict: StateDict) -> dict[str, Tensor]:
 
     Example:
         >>> import torch
-        >>> list(read({"ln_f.weight": torch.ones(3)}))
+        >>> list(read_weights({"ln_f.weight": torch.ones(3)}))
         ['ln_f.weight']
     """
     if isinstance(state_dict, str | Path):
