@@ -111,7 +111,7 @@ class Attentive(Transformer):
             layer.cross_attention.weights = self.weights(looks_at, numbers)
 
     def weights(self, looks_at: dict[tuple[int, int], int], numbers: list[int]) -> Any:
-        def laid_down(query: Tensor, key: Tensor, _: Tensor) -> Tensor:
+        def laid_down(query: Tensor, key: Tensor, mask: Tensor) -> Tensor:
             self.calls.append((self.training, torch.is_grad_enabled()))
             weights = torch.zeros(len(numbers), HEADS, query.size(1), key.size(1))
             for row, number in enumerate(numbers):
