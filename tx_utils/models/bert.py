@@ -61,19 +61,28 @@ class BERT(nn.Module):
         check_tokens(tokens)
         if token_types is None:
             token_types = torch.zeros_like(tokens)
-        elif token_types.shape != tokens.shape:
-            raise ValueError(
-                f"token_types must have the shape of tokens, {tuple(tokens.shape)}, "
-                f"got {tuple(token_types.shape)}"
-            )
-        if mask is not None and mask.dim() == 2:
-            if mask.shape != tokens.shape:
-                raise ValueError(
-                    "a mask of two dimensions must have the shape of tokens, "
-                    f"{tuple(tokens.shape)}, got {tuple(mask.shape)}"
-                )
-            mask = mask[:, None, None, :]
-        elif mask is not None and mask.dim() != 4:
-            raise ValueError(f"mask must be (B, T) or 4-D, got shape {tuple(mask.shape)}")
+        _check_types(token_types, tokens)
         x = self.positions(self.embedding(tokens)) + self.token_types(token_types)
-        return self.encoder(self.dropout(self.norm(x)), mask)
+        return self.encoder(self.dropout(self.norm(x)), _attention_mask(mask, tokens))
+
+
+def _check_types(token_types: Tensor, tokens: Tensor) -> None:
+    if token_types.shape != tokens.shape:
+        raise ValueError(
+            f"token_types must have the shape of tokens, {tuple(tokens.shape)}, "
+            f"got {tuple(token_types.shape)}"
+        )
+
+
+def _attention_mask(mask: Tensor | None, tokens: Tensor) -> Tensor | None:
+    """A mask of tokens (B, T) as one of keys (B, 1, 1, T); one of four dimensions as it is."""
+    if mask is None or mask.dim() == 4:
+        return mask
+    if mask.dim() != 2:
+        raise ValueError(f"mask must be (B, T) or 4-D, got shape {tuple(mask.shape)}")
+    if mask.shape != tokens.shape:
+        raise ValueError(
+            f"a mask of two dimensions must have the shape of tokens, "
+            f"{tuple(tokens.shape)}, got {tuple(mask.shape)}"
+        )
+    return mask[:, None, None, :]
