@@ -5,22 +5,22 @@ from collections.abc import Callable
 from functools import cache
 
 import pytest
-from torch import Tensor
+from torch import Tensor, nn
 
 import hugging_face
 from tx_utils.pretrained import bert, gpt2
 
 Weights = dict[str, Tensor]
-Load = Callable[[Weights], object]
+Load = Callable[[Weights], nn.Module]
 
 H = 3
 
 
-def load_gpt2(weights: Weights) -> object:
+def load_gpt2(weights: Weights) -> nn.Module:
     return gpt2(weights, num_heads=H)
 
 
-def load_bert(weights: Weights) -> object:
+def load_bert(weights: Weights) -> nn.Module:
     return bert(weights, num_heads=H)
 
 

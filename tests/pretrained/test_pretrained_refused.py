@@ -13,7 +13,9 @@ MAX_LEN = 13
 @every_kind
 def test_the_unchanged_weights_fit(kind: str) -> None:
     _, load = KINDS[kind]
-    load(published(kind))
+    model = load(published(kind))
+    assert not model.training
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 
 @every_kind
